@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['SAMPLE', 'WRITTEN', 'sample_folder', 'train', 'predict', 'make_parser', 'main']
 
-# %% ../nbs/50_cli.ipynb #6a269499
+# %% ../nbs/50_cli.ipynb #c065678f
 import argparse, contextlib, json, sys, time, warnings
 from pathlib import Path
 import petpoo
-from .core import PetpooError, atomic_path, cache_dir, seed_everything
+from .core import PetpooError, atomic_path, cache_dir
 
 # %% ../nbs/50_cli.ipynb #ac0103c7
 SAMPLE = dict(n=740, size=256, seed=0) # what `petpoo train` draws when it is given no photographs
@@ -63,25 +63,46 @@ def _old_run(args):
     vars(args).update(settings)
     return run
 
-# %% ../nbs/50_cli.ipynb #53c2c127
+# %% ../nbs/50_cli.ipynb #f3038f9d
 def _learner(args, table):
     from petpoo.data import oversample
     from petpoo.pipeline import get_dls
-    from petpoo.training import get_learner
+    from petpoo.training import get_learner, native_size
+    plain = args.recipe == 'baseline'
     if args.balance == 'oversample': table = oversample(table, by=args.target)
-    dls = get_dls(table, size=args.size, resize=args.resize, target=args.target, augment=not args.baseline, bs=args.batch_size, num_workers=args.workers, seed=args.seed)
-    return get_learner(dls, args.arch, pretrained=not args.baseline, weighted=args.balance == 'weights', seed=args.seed)
+    dls = get_dls(table, size=args.size or native_size(args.arch), resize=args.resize, target=args.target, augment=not plain, bs=args.batch_size, num_workers=args.workers, seed=args.seed)
+    return get_learner(dls, args.arch, pretrained=not plain, weighted=args.balance == 'weights', seed=args.seed)
 
-# %% ../nbs/50_cli.ipynb #8d60d5cc
+# %% ../nbs/50_cli.ipynb #735ae765
 def _fit(learn, args, run):
-    from petpoo.training import baseline, fit, plot_history, sanity_check, transfer
-    phases = baseline(args.epochs) if args.baseline else transfer(unfrozen=args.epochs)
+    "Train by recipe; returns the history."
+    from petpoo.training import RECIPES, fit, sanity_check
     _say(sanity_check(learn))
-    _say('Plan: ' + '; '.join(map(str, phases)))
-    seed_everything(args.seed)
-    quiet = contextlib.nullcontext() if sys.stdout.isatty() else learn.no_bar()
-    resume = args.resume is not None and any((run/'checkpoints').glob('epoch_*.pth'))
-    with quiet: history = fit(learn, phases, run/'checkpoints', best=args.best, resume=resume)
+    history = [] if args.recipe == 'baseline' else [_fit_head(learn, args)]
+    if phases := RECIPES[args.recipe](args.epochs):
+        _say('Plan: ' + '; '.join(map(str, phases)))
+        resume = args.resume is not None and any((run/'checkpoints').glob('epoch_*.pth'))
+        with _quiet(learn): history.append(fit(learn, phases, run/'checkpoints', best=args.best, resume=resume))
+    return history
+
+def _fit_head(learn, args):
+    from petpoo.features import head_learner, quick
+    from petpoo.training import fit
+    began = time.perf_counter()
+    head = head_learner(learn, progress=sys.stdout.isatty())
+    _say(f'The body ran over {len(learn.dls.table)} images in {time.perf_counter() - began:.1f} s (what was cached counts too). Plan: {quick()[0]}')
+    with head.no_bar(), head.no_logging(): history = fit(head, quick(), best=args.best)
+    _say(f'After {len(history)} epochs: loss {history.train_loss.iloc[-1]:.3f} in training, {history.valid_loss.iloc[-1]:.3f} in validation')
+    return history
+
+def _quiet(learn): return contextlib.nullcontext() if sys.stdout.isatty() else learn.no_bar()
+
+# %% ../nbs/50_cli.ipynb #31936091
+def _write_history(history, run):
+    import pandas as pd
+    from petpoo.training import plot_history
+    history = pd.concat(history, ignore_index=True).assign(epoch=lambda o: range(1, len(o) + 1))
+    with atomic_path(run/'history.csv') as p: history.to_csv(p, index=False)
     with atomic_path(run/'history.png') as p: plot_history(history).savefig(p, dpi=100)
 
 # %% ../nbs/50_cli.ipynb #d1e98d62
@@ -98,13 +119,13 @@ def _measure(learn, table, run):
     with atomic_path(run/'metrics.json') as p: p.write_text(json.dumps({k: v.to_dict() for k, v in reports.items()}, indent=1))
     return {f'{name} {metric}': o for name, report in reports.items() for metric, o in report.to_dict()['metrics'].items()}
 
-# %% ../nbs/50_cli.ipynb #f74dda38
+# %% ../nbs/50_cli.ipynb #73ad353e
 WRITTEN = { # what a run leaves behind
     'bundle': 'the classifier: load_classifier(...) or petpoo predict',
     'predictions.csv': 'the answer to every held-out image',
     'metrics.json': 'the figures above, and more',
-    'checkpoints': 'history.csv, and a checkpoint an epoch to resume from',
-    'history.png': 'the curves'}
+    'history.csv': 'losses and metrics of each epoch; history.png: the curves',
+    'checkpoints': 'one an epoch, to resume from'}
 
 def train(
     args: argparse.Namespace, # see `petpoo train --help`
@@ -117,13 +138,14 @@ def train(
     if not args.resume: run = _new_run(args)
     print('Training', flush=True)
     learn = _learner(args, table)
-    _fit(learn, args, run)
+    _write_history(_fit(learn, args, run), run)
     print('Figures on the held-out images', flush=True)
     figures = _measure(learn, table, run)
     from petpoo.export import export_bundle
     export_bundle(learn, run/'bundle', figures)
     print(f'Written to {run}')
-    for name, what in WRITTEN.items(): _say(f'{name:<16} {what}')
+    for name, what in WRITTEN.items():
+        if (run/name).exists(): _say(f'{name:<16} {what}')
     photo = table.loc[table['split'] == 'valid', 'path'].iloc[0]
     print(f'Next: petpoo predict {run} {photo}', flush=True)
 
@@ -142,19 +164,20 @@ def predict(
         else: print(f'{photo}: {p}')
     return int(failed > 0)
 
-# %% ../nbs/50_cli.ipynb #bfa55ec8
+# %% ../nbs/50_cli.ipynb #5d189093
 def _train_parser(commands):
     p = commands.add_parser('train', help='images -> a measured classifier', formatter_class=argparse.RawDescriptionHelpFormatter,
         description='Read images, tell how they are balanced, train, measure on held-out images, and write a classifier.',
-        epilog='examples:\n  petpoo train                                  the drawn sample, a few minutes on two cores\n  petpoo train --data oxford-iiit-pet           37 breeds\n'
+        epilog='examples:\n  petpoo train                                  the drawn sample, a minute or two on two cores\n  petpoo train --data oxford-iiit-pet           37 breeds\n'
                '  petpoo train --data oxford-iiit-pet --target species\n  petpoo train --data photos --arch resnet18    any folder with one folder a class')
     add = p.add_argument
     add('--data', help='a folder in the Oxford-IIIT Pet layout, a folder with one folder a class, or a CSV with the columns path,label; without it: the drawn sample')
     add('--target', choices=['label', 'species'], default='label', help='learn the breed (or class), or cat and dog only (default: label)')
-    add('--arch', default='tf_efficientnet_lite0', help='any architecture of timm or torchvision by name (default: %(default)s, whose weights need no network)')
-    add('--baseline', action='store_true', help='the plain way, to compare with: no pretraining, no augmentation, no schedule')
-    add('--epochs', type=_positive, default=3, help='times through the images with the whole network; a pretrained one first learns a head for one epoch (default: %(default)s)')
-    add('--size', type=_size, default=224, help='side of the pictures in pixels, or HEIGHTxWIDTH (default: %(default)s)')
+    add('--arch', default='tf_efficientnet_lite2', help='any architecture of timm or torchvision by name (default: %(default)s, whose weights need no network)')
+    add('--recipe', choices=['quick', 'standard', 'full', 'baseline'], default='quick', help='quick: a head on cached features of a pretrained body (default); standard: then the last stages of the body; '
+        'full: then all of it; baseline: no pretraining, no augmentation, no schedule, to compare with')
+    add('--epochs', type=_positive, default=3, help='times through the images, after the head (not for quick; default: %(default)s)')
+    add('--size', type=_size, help="side of the pictures in pixels, or HEIGHTxWIDTH (default: the architecture's own)")
     add('--resize', choices=['squish', 'crop', 'pad'], default='squish', help='how a photo gets that size (default: %(default)s)')
     add('--balance', choices=['weights', 'oversample'], help='make up for rare classes, by weights in the loss or by showing their images more often')
     add('--best', help='keep the best epoch by this figure (valid_loss, accuracy, precision, recall, f1) instead of the last')
