@@ -28,7 +28,7 @@ class InputSpec:
     mean: tuple = (0., 0., 0.) # subtracted from each channel, on a scale from 0 to 1
     std: tuple = (1., 1., 1.) # each channel is divided by it
 
-# %% ../nbs/10_pipeline.ipynb #6f1c664b
+# %% ../nbs/10_pipeline.ipynb #54cbee82
 def input_spec(
     table: pd.DataFrame, # the data table
     size: int|tuple[int, int] = 224, # the side, or (height, width), in pixels
@@ -39,7 +39,9 @@ def input_spec(
     if target not in ('label', 'species'): raise PetpooError(f"the target is 'label' or 'species', not {target!r}")
     unknown = int((table[target] == '').sum())
     if unknown: raise PetpooError(f'{unknown} of {len(table)} images have no {target}: add it to the table, or learn the other target')
-    species = dict(sorted({*zip(table[target], table['species'])}))
+    pairs = sorted({*zip(table[target], table['species'])})
+    species = dict(pairs)
+    if len(species) < len(pairs): raise PetpooError(f'a class of column {target!r} has more than one species: {", ".join(sorted({c for c, s in pairs if species[c] != s}))}; correct the table')
     if len(species) < 2: raise PetpooError(f'only one class ({next(iter(species))}) in column {target!r}: a classifier needs two or more')
     return InputSpec(height_width(size), resize, list(species), species, target)
 

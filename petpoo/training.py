@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PACKAGED', 'OPTIMISERS', 'RECIPES', 'make_body', 'native_size', 'make_head', 'split_model', 'default_metrics',
            'FrozenStatistics', 'get_learner', 'SanityCheck', 'sanity_check', 'same_order', 'find_lr', 'Phase',
-           'transfer', 'baseline', 'Checkpoint', 'fit', 'predict_probs', 'plot_history']
+           'transfer', 'baseline', 'Checkpoint', 'keep_memory', 'fit', 'predict_probs', 'plot_history']
 
-# %% ../nbs/11_training.ipynb #b1e4e179
-import tempfile
+# %% ../nbs/11_training.ipynb #600d87ce
+import ctypes, sys, tempfile, warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -212,20 +212,27 @@ def same_order(dls):
     finally:
         for dl, state in zip(dls, states): dl.rng.setstate(state)
 
-# %% ../nbs/11_training.ipynb #99fbffe3
+# %% ../nbs/11_training.ipynb #a2e32497
 def find_lr(
     learn: Learner, # its body may be frozen or not
     steps: int = 100, # batches to try
+    repeats: int = 1, # times, each with its own order of the batches and its own chance
     plot: bool = True, # draw loss against rate
-) -> float: # the suggested rate, where the loss falls steadily (fastai's `valley`)
-    "Suggest a learning rate, and change nothing."
+) -> float: # the median of the suggested rates (fastai's `valley`: where the loss falls steadily)
+    "Suggest a learning rate, and change nothing. Warns where repeated answers differ threefold."
     path = learn.path
     with same_random_state(), same_order(learn.dls), tempfile.TemporaryDirectory() as tmp:
         learn.path = Path(tmp)
-        try:
-            with learn.no_bar(): found = learn.lr_find(num_it=steps, show_plot=plot, suggest_funcs=(SuggestionMethod.Valley,))
+        try: rates = [_find_once(learn, seed, steps, plot and seed == 0) for seed in range(repeats)]
         finally: learn.path = path
-    return float(found.valley)
+    low, high = min(rates), max(rates)
+    if high > 3*low: warnings.warn(f'the suggested rates differ, {low:.1g} to {high:.1g}: the data are too few for a sharp answer; compare two or three rates instead')
+    return float(np.median(rates))
+
+def _find_once(learn, seed, steps, plot):
+    seed_everything(seed)
+    for dl in learn.dls: dl.rng.seed(seed)
+    with learn.no_bar(): return float(learn.lr_find(num_it=steps, show_plot=plot, suggest_funcs=(SuggestionMethod.Valley,)).valley)
 
 # %% ../nbs/11_training.ipynb #2a1aaadf
 @dataclass
@@ -356,7 +363,18 @@ def _epochs_done(saver, phase_no, phase):
     if saver.pending is None or phase_no > saver.pending['phase_no']: return 0
     return saver.pending['epoch'] if phase_no == saver.pending['phase_no'] else phase.epochs
 
-# %% ../nbs/11_training.ipynb #c5b6eeca
+# %% ../nbs/11_training.ipynb #a4a61450
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3 # from glibc's malloc.h
+_KEEP = 1 << 30 # bytes
+
+def keep_memory() -> bool: # was there something to set?
+    "Let glibc keep freed memory for the next batch; elsewhere nothing happens. It holds for the whole process."
+    if not sys.platform.startswith('linux'): return False
+    try: libc = ctypes.CDLL('libc.so.6')
+    except OSError: return False # another C library, like musl
+    return bool(libc.mallopt(_M_MMAP_THRESHOLD, _KEEP) and libc.mallopt(_M_TRIM_THRESHOLD, _KEEP))
+
+# %% ../nbs/11_training.ipynb #c1d66363
 def fit(
     learn: Learner, # from `get_learner`
     phases: list[Phase], # what to train in which order, like `transfer()`
@@ -366,6 +384,7 @@ def fit(
     resume: bool = False, # go on from the newest checkpoint in `folder`
 ) -> pd.DataFrame: # the history: phase, epoch, train_loss, valid_loss and the metrics, a row an epoch
     "Train phase after phase. Raises `PetpooError` where there are checkpoints of another run, or none to resume from."
+    keep_memory()
     saver = Checkpoint(folder, every, best, map(str, phases))
     if resume: _take_up(saver)
     elif folder and _newest(folder): raise PetpooError(f'{folder} holds checkpoints of an earlier run: resume it, or choose another folder')

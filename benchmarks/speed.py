@@ -1,0 +1,57 @@
+"""Images a second of a body and of training steps, the ways to speed them up switched on one by one; write results/speed.csv.
+
+    python benchmarks/speed.py [--arch tf_efficientnet_lite2] [--batches 6]
+
+The allocator setting holds for a whole process, so the script runs itself a second time for it. All figures come from one call, back to back."""
+import argparse, resource, subprocess, sys, time
+from pathlib import Path
+import pandas as pd, torch
+from torch import nn
+from petpoo.core import environment
+from petpoo.training import keep_memory, make_body, make_head, native_size, split_model
+
+OUT = Path(__file__).parent.parent/'results'/'speed.csv'
+
+def steps(model, groups, learns, x, y, channels_last, bf16, frozen_statistics, batches):
+    "The best rate of a few steps; `learns` is the first group of parameters that learns, None for prediction."
+    model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    model.train(learns is not None)
+    for i, group in enumerate(groups):
+        for p in group: p.requires_grad_(learns is not None and i >= learns)
+    for o in model[0].modules():
+        if isinstance(o, nn.BatchNorm2d): o.train(learns is not None and not frozen_statistics)
+    seconds = []
+    for _ in range(batches):
+        began = time.perf_counter()
+        with torch.set_grad_enabled(learns is not None), torch.autocast('cpu', torch.bfloat16, enabled=bf16): loss = nn.functional.cross_entropy(model(x).float(), y)
+        if learns is not None: loss.backward(); model.zero_grad()
+        seconds.append(time.perf_counter() - began)
+    return len(x)/min(seconds)
+
+def measure(arch, batches, keep):
+    if keep: keep_memory()
+    body = make_body(arch)[0]
+    model = nn.Sequential(body, make_head(body.num_features, 37))
+    groups = split_model(model)
+    x, y = torch.rand(32, 3, *native_size(arch)), torch.randint(0, 37, (32,))
+    rows = []
+    for what, learns in {'body': None, 'head': 2, 'last stages': 1, 'all layers': 0}.items():
+        for channels_last in (False, True):
+            for bf16 in (False, True):
+                for frozen in (False, True) if learns is not None else (False,):
+                    rate = steps(model, groups, learns, x, y, channels_last, bf16, frozen, batches)
+                    rows.append(dict(arch=arch, what=what, channels_last=channels_last, bf16=bf16, frozen_statistics=frozen, keep_memory=keep, images_per_second=round(rate, 1),
+                                     peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024, **environment()))
+                    print(*list(rows[-1].values())[:7], flush=True)
+    return pd.DataFrame(rows)
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--arch', default='tf_efficientnet_lite2'); p.add_argument('--batches', type=int, default=6); p.add_argument('--keep', action='store_true')
+    args = p.parse_args()
+    rows = measure(args.arch, args.batches, args.keep)
+    if args.keep: rows = pd.concat([pd.read_csv(OUT), rows])
+    rows.to_csv(OUT, index=False)
+    if not args.keep: subprocess.run([sys.executable, *sys.argv, '--keep'], check=True)
+
+if __name__ == '__main__': main()
