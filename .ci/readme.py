@@ -6,7 +6,13 @@ from pathlib import Path
 import nbformat
 from nbconvert import MarkdownExporter
 
-SOURCE, TARGET, FIGURES = Path('nbs/index.ipynb'), Path('README.md'), Path('nbs/images')
+SOURCE, TARGET = Path('nbs/index.ipynb'), Path('README.md')
+
+LINK = re.compile(r'\]\((?!https?:|#)([^)]+)\)')
+
+def from_root(link):
+    "A link of a notebook in nbs/, as seen from the project's root."
+    return '](' + (SOURCE.parent/link[1]).as_posix().replace('nbs/../', '') + ')'
 
 def visible(cell):
     "Directives of nbdev stay out of the README, and hidden cells altogether."
@@ -22,8 +28,8 @@ def readme():
     nb.cells = [c for c in map(visible, nb.cells) if c is not None]
     nb.metadata['language_info'] = dict(name='python')
     body, resources = MarkdownExporter().from_notebook_node(nb)
-    if resources['outputs']: raise SystemExit(f'{SOURCE}: README.md cannot hold the figures {list(resources["outputs"])}; link a file below {FIGURES} instead')
-    return re.sub(r'\n{3,}', '\n\n', body).replace('](images/', f']({FIGURES.as_posix()}/').strip() + '\n'
+    if resources['outputs']: raise SystemExit(f'{SOURCE}: README.md cannot hold the figures {list(resources["outputs"])}; link a file below nbs/images instead')
+    return re.sub(r'\n{3,}', '\n\n', LINK.sub(from_root, body)).strip() + '\n'
 
 def main():
     new = readme()

@@ -285,7 +285,7 @@ def _unlike(a, b):
     a, b = (o - o.mean(1, keepdims=True) for o in (a, b))
     return 1 - (a*b).sum(1) / np.sqrt((a*a).sum(1)*(b*b).sum(1) + 1e-9)
 
-# %% ../nbs/03_audit.ipynb #b49344e2
+# %% ../nbs/03_audit.ipynb #689e2ba6
 def _step(a, b):
     "One Gauss-Newton step: how to change scales and shifts so that `a` comes nearer to `b`."
     down, across = np.gradient(a, axis=(1, 2))
@@ -296,14 +296,16 @@ def _step(a, b):
     gain = np.where(np.abs(change[:, 4]) < .2, 1, change[:, 4])
     return np.clip(change[:, :4] / gain[:, None], [-.1, -2, -.1, -2], [.1, 2, .1, 2])
 
-def _aligned_distance(a, b, steps=6):
-    "How unlike pairs of normal miniatures are once one is moved onto the other; scales within 15%, shifts within 3 of 32 pixels."
+def _moved_distance(a, b, steps=6):
+    "How unlike pairs of normal miniatures are once `a` is moved onto `b`; scales within 15%, shifts within 3 of 32 pixels."
     p = np.tile(np.float32([1, 0, 1, 0]), (len(a), 1))
     best = _unlike(a, b)
     for _ in range(steps):
         p = np.clip(p + _step(_moved(a, p), b), [.85, -3, .85, -3], [1.15, 3, 1.15, 3]).astype(np.float32)
         best = np.minimum(best, _unlike(_moved(a, p), b))
     return best
+
+def _aligned_distance(a, b): return np.minimum(_moved_distance(a, b), _moved_distance(b, a))
 
 # %% ../nbs/03_audit.ipynb #b61420aa
 def near_duplicates(
