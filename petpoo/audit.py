@@ -263,8 +263,8 @@ def _candidates(minis):
     pairs = pairs.sort_values('apart', kind='stable').drop_duplicates(['i', 'j'])
     return pairs[(pairs.groupby('i').cumcount() < _NEXT) | (pairs.groupby('j').cumcount() < _NEXT)]
 
-# %% ../nbs/03_audit.ipynb #f866cd88
-NEAR = .045 # 1 - correlation of two near duplicates, at most
+# %% ../nbs/03_audit.ipynb #eb916b1a
+NEAR = .011 # 1 - correlation of two near duplicates, at most
 _grid = np.arange(MINI, dtype=np.float32) - (MINI-1)/2
 
 def _sample(a, scale, shift):
@@ -285,7 +285,7 @@ def _unlike(a, b):
     a, b = (o - o.mean(1, keepdims=True) for o in (a, b))
     return 1 - (a*b).sum(1) / np.sqrt((a*a).sum(1)*(b*b).sum(1) + 1e-9)
 
-# %% ../nbs/03_audit.ipynb #689e2ba6
+# %% ../nbs/03_audit.ipynb #730d2489
 def _step(a, b):
     "One Gauss-Newton step: how to change scales and shifts so that `a` comes nearer to `b`."
     down, across = np.gradient(a, axis=(1, 2))
@@ -305,9 +305,13 @@ def _moved_distance(a, b, steps=6):
         best = np.minimum(best, _unlike(_moved(a, p), b))
     return best
 
-def _aligned_distance(a, b): return np.minimum(_moved_distance(a, b), _moved_distance(b, a))
+def _aligned_distance(a, b):
+    "How unlike pairs of miniatures are, at best."
+    from scipy.ndimage import gaussian_filter
+    a, b = (_normal(gaussian_filter(o.astype(np.float32), (0, .7, .7), mode='nearest')) for o in (a, b))
+    return np.minimum(_moved_distance(a, b), _moved_distance(b, a))
 
-# %% ../nbs/03_audit.ipynb #b61420aa
+# %% ../nbs/03_audit.ipynb #826332e4
 def near_duplicates(
     minis: np.ndarray, # miniatures from `measure_images`, (n, 32, 32) uint8, of pictures that are not uniform
 ) -> pd.DataFrame: # a row a pair: i < j (positions), distance (1 - correlation once aligned), mirrored
@@ -317,7 +321,7 @@ def near_duplicates(
     for k in range(0, len(pairs), 512):
         i, j, mirrored = pairs[['i', 'j', 'mirrored']].iloc[k:k+512].to_numpy(int).T
         mirrored = mirrored.astype(bool)[:, None, None]
-        distance[k:k+512] = _aligned_distance(_normal(minis[i]), _normal(np.where(mirrored, minis[j][..., ::-1], minis[j])))
+        distance[k:k+512] = _aligned_distance(minis[i], np.where(mirrored, minis[j][..., ::-1], minis[j]))
     pairs = pairs.assign(distance=distance, mirrored=pairs.mirrored.astype(bool))[['i', 'j', 'distance', 'mirrored']]
     return pairs[pairs.distance <= NEAR].sort_values(['distance', 'i', 'j'], ignore_index=True)
 
@@ -589,13 +593,14 @@ def _html_table(head, rows):
 
 def _anchor(kind): return kind.lower().replace(' ', '-')
 
-# %% ../nbs/03_audit.ipynb #cbe912fb
+# %% ../nbs/03_audit.ipynb #822b1fd5
 def _section(self, kind, n):
     "The worst images of a kind, or the sentences where no image is meant."
     rows = self.issues[self.issues.kind == kind]
     shown, more = rows.head(n), f'<p class="quiet">and {len(rows)-n:,} more in the issues table</p>' * (len(rows) > n)
     head = f'<h2 id="{_anchor(kind)}">{kind} <span class="quiet">{len(rows):,}</span></h2><p>{_text(KINDS[kind])}.</p>'
-    if (rows.path == '').all(): return head + '<ul>' + ''.join(f'<li>{_text(o)}</li>' for o in shown.verdict) + '</ul>' + more
+    if kind == 'unreadable' or (rows.path == '').all(): # nothing to see
+        return head + '<ul>' + ''.join(f'<li><b>{_text(_name(o.path))}</b> {_text(o.verdict)}</li>' for o in shown.itertuples()) + '</ul>' + more
     def figure(o):
         pictures = _picture(o.path) + (_picture(o.partner) if o.partner else '')
         return f'<figure class="{"pair" if o.partner else ""}">{pictures}<figcaption><b>{_text(_name(o.path))}</b> ({_text(o.label)}) {o.score:.2f}: {_text(o.verdict)}</figcaption></figure>'

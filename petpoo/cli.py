@@ -178,7 +178,7 @@ def cache(
     vectors, n_bytes = store.size()
     print(f'{store.file}: {vectors:,} feature vectors, {n_bytes/2**20:.1f} MiB of at most {store.limit/2**30:.0f} GiB')
 
-# %% ../nbs/50_cli.ipynb #bcb4ac0a
+# %% ../nbs/50_cli.ipynb #f2994086
 def _out_of_fold(table, arch='tf_efficientnet_lite2'):
     "Out-of-fold probabilities of the readable images, as a predictions table."
     import pandas as pd
@@ -187,7 +187,7 @@ def _out_of_fold(table, arch='tf_efficientnet_lite2'):
     from petpoo.pipeline import get_dls
     from petpoo.training import get_learner, native_size
     learn = get_learner(get_dls(split_table(drop_unreadable(table)[0]), size=native_size(arch)), arch)
-    probs = out_of_fold(learn, progress=sys.stdout.isatty())
+    probs = out_of_fold(learn, folds=min(5, max(2, learn.dls.table['label'].value_counts().min())), progress=sys.stdout.isatty())
     return pd.DataFrame(probs, columns=[f'p_{o}' for o in learn.dls.spec.classes]).assign(path=learn.dls.table['path'].to_numpy())
 
 def _write_audit(found, out):

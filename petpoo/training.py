@@ -306,10 +306,10 @@ def _restore(learn, state, with_opt):
 
 def _random(state): return dict(state['random'], python=_tuples(state['random']['python']))
 
-# %% ../nbs/11_training.ipynb #7ab8ebd1
+# %% ../nbs/11_training.ipynb #5efe8bf9
 class Checkpoint(Callback):
     "Keep the history and the best epoch, write checkpoints, take up again from one."
-    order = 80 # after the recorder and after fastai's SkipToEpoch
+    order = 55 # after the recorder, before callbacks that may end the training
 
     def __init__(self,
         folder: Path|None, # where to write; None: nowhere
@@ -321,7 +321,7 @@ class Checkpoint(Callback):
         self.phase_no, self.phase_name, self.rows, self.best_value, self.best_model, self.pending = 0, '', [], None, None, None
 
     def before_epoch(self):
-        if self.pending is None: return
+        if self.pending is None or (self.phase_no, self.epoch) < (self.pending['phase_no'], self.pending['epoch']): return
         _restore(self.learn, self.pending, with_opt=self.pending['phase_no'] == self.phase_no)
         self.pending = None
 
