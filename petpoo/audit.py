@@ -22,7 +22,7 @@ from .core import PALETTE, PetpooError, atomic_path, cache_dir, nearest, optiona
 from .data import Balance, check_table, class_balance, show_images, species_of, _count, _few, _name, _note, _thumbnail
 from .image import read_image
 
-# %% ../nbs/03_audit.ipynb #950932c6
+# %% ../nbs/03_audit.ipynb #30a0a12e
 SIDE = 256 # pixels are looked at in a picture whose longer side is at most so long
 MINI = 32 # side of the miniature
 
@@ -42,11 +42,11 @@ def _edge(grey, light):
 
 def _look(im):
     "What the pixels say, and the miniature."
-    if max(im.size) > SIDE: im.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-    grey, small = im.convert('L'), np.asarray(im.resize((MINI, MINI), Image.Resampling.BOX), np.float32)/255
+    grey, small = im.convert('L'), np.asarray(im.resize((MINI, MINI), Image.Resampling.BOX, reducing_gap=1), np.float32)/255
+    if max(im.size) > SIDE: grey.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     light = _light(grey)
     away = np.abs(small - small.mean(2, keepdims=True)).max(2)
-    found = dict(light, edge=_edge(grey, light), saturation=np.percentile(away, 99), greenness=(2*small[..., 1] - small[..., 0] - small[..., 2]).mean())
+    found = dict(light, edge=_edge(grey, light), saturation=np.partition(away.ravel(), -10)[-10], greenness=(2*small[..., 1] - small[..., 0] - small[..., 2]).mean())
     return {k: round(float(v), 5) for k, v in found.items()}, np.asarray(grey.resize((MINI, MINI), Image.Resampling.BOX)).tobytes()
 
 # %% ../nbs/03_audit.ipynb #1ef3f410
@@ -462,7 +462,7 @@ def _probabilities(table, probs):
     if strange := sorted(set(table.label[known]) - set(classes)): raise PetpooError(f'no probability is given for the class {strange[0]}{nearest(strange[0], classes)}')
     return array, classes
 
-# %% ../nbs/03_audit.ipynb #a20a150c
+# %% ../nbs/03_audit.ipynb #20af4acc
 def suspect_labels(
     table: pd.DataFrame, # the data table
     probs, # out-of-fold probabilities: an array (rows, classes in alphabetical order), or a predictions table
@@ -481,7 +481,7 @@ def suspect_labels(
 
 def _check_labels(table, suspects):
     rows = suspects[suspects.suspect]
-    verdict = [f'is called {a}; the model says {b} with {c:.0%}' for a, b, c in zip(table.label[rows.index], rows.predicted, rows.confidence)]
+    verdict = [f'is called {a}; the model says {b} with {c:.1%}' for a, b, c in zip(table.label[rows.index], rows.predicted, rows.confidence)]
     return _issues(table.path[rows.index], kind='suspect label', score=rows.score, verdict=verdict, action='relabel')
 
 # %% ../nbs/03_audit.ipynb #7f628988

@@ -5,22 +5,22 @@
 # %% auto #0
 __all__ = ['SAMPLE', 'WRITTEN', 'AUDITED', 'sample_folder', 'train', 'predict', 'cache', 'audit', 'make_parser', 'main']
 
-# %% ../nbs/50_cli.ipynb #c065678f
+# %% ../nbs/50_cli.ipynb #6df8e89c
 import argparse, contextlib, json, sys, time, warnings
 from pathlib import Path
 import petpoo
-from .core import PetpooError, atomic_path, cache_dir
+from .core import PetpooError, atomic_path, cache_dir, sha256
 
-# %% ../nbs/50_cli.ipynb #7411ba52
+# %% ../nbs/50_cli.ipynb #3f94ffdc
 SAMPLE = dict(n=740, size=256, seed=0) # what `petpoo train` draws when it is given no photographs
 
 def sample_folder() -> Path: # in the Oxford layout
     "The drawn sample, made when it is first asked for."
-    from petpoo.sample import draw_pets
-    folder = cache_dir()/f'sample-{petpoo.__version__}'
+    from petpoo import sample
+    folder = cache_dir()/f'sample-{sha256(sample.__file__)[:8]}' # another way of drawing gives another folder
     if not folder.exists():
         print(f'Drawing {SAMPLE["n"]} pets ...', flush=True)
-        draw_pets(folder, **SAMPLE)
+        sample.draw_pets(folder, **SAMPLE)
     return folder
 
 def _load_table(args):
@@ -76,7 +76,7 @@ def _learner(args, table):
     dls = get_dls(table, size=args.size or native_size(args.arch), resize=args.resize, target=args.target, augment=not plain, bs=args.batch_size, num_workers=args.workers, seed=args.seed)
     return get_learner(dls, args.arch, pretrained=not plain, weighted=args.balance == 'weights', seed=args.seed)
 
-# %% ../nbs/50_cli.ipynb #735ae765
+# %% ../nbs/50_cli.ipynb #bf291278
 def _fit(learn, args, run):
     "Train by recipe; returns the history."
     from petpoo.training import RECIPES, fit, sanity_check
@@ -93,7 +93,7 @@ def _fit_head(learn, args):
     from petpoo.training import fit
     began = time.perf_counter()
     head = head_learner(learn, progress=sys.stdout.isatty())
-    _say(f'The body ran over {len(learn.dls.table)} images in {time.perf_counter() - began:.1f} s (what was cached counts too). Plan: {quick()[0]}')
+    _say(f'The body ran over {len(learn.dls.table)} images in {time.perf_counter() - began:.1f} s ({len(learn.dls.table)/(time.perf_counter() - began):.0f} a second, what was cached counted in). Plan: {quick()[0]}')
     with head.no_bar(), head.no_logging(): history = fit(head, quick(), best=args.best)
     _say(f'After {len(history)} epochs: loss {history.train_loss.iloc[-1]:.3f} in training, {history.valid_loss.iloc[-1]:.3f} in validation')
     return history
