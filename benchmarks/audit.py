@@ -19,7 +19,7 @@ from petpoo.data import oxford_table, read_table, split_table
 from petpoo.sample import draw_pets
 
 RESULTS = Path(__file__).parent.parent/'results'
-SEEDS = (7001, 7002, 7003)
+SEEDS = (7021, 7022, 7023)
 FAULTS = dict(exact_duplicate=60, near_duplicate=120, corrupt=20, truncated=20, empty=10, dark=60, blurred=60, overexposed=60, exif_rotated=40, odd_size=60)
 UNREADABLE = ('corrupt', 'truncated', 'empty')
 KINDS = { # ours -> planted faults, cleanvision's columns
@@ -131,8 +131,9 @@ def leaks(tmp):
             table, rng = oxford_table(folder), np.random.default_rng(seed)
             if name in GIVEAWAYS:
                 for p in table.path[table.species == 'dog']: GIVEAWAYS[name](p, rng)
-            given = audit(table).giveaways.query('target == "species"').set_index('property').skill
-            told = set(given.index[given >= .2])
+            found = audit(table)
+            given = found.giveaways.query('target == "species"').set_index('property').skill
+            told = set(found.issues.verdict[(found.issues.kind == "giveaway")].str.split().str[0])
             related = dict(brightness={'colourfulness', 'bytes'}, size={'bytes', 'aspect'}, aspect={'size', 'bytes'}, format={'bytes'}, greenness={'colourfulness', 'brightness', 'bytes'}).get(name, set())
             rows.append(dict(seed=seed, leak=name or 'none', planted=int(name is not None), found=int(name in told), false_alarms=len(told - {name} - related), skill=given[name] if name else given.max()))
     save('leaks', rows)
