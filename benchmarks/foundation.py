@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 from petpoo.core import atomic_path, environment
 from petpoo.data import read_table, split_table
-from petpoo.features import head_learner, quick
+from petpoo.features import recipe_steps
 from petpoo.interpret import get_predictions
 from petpoo.metrics import evaluate, species_predictions
 from petpoo.pipeline import get_dls
-from petpoo.training import RECIPES, fit, get_learner, native_size
+from petpoo.training import fit, get_learner, native_size
 
 LITE2, RESNET = 'tf_efficientnet_lite2', 'resnet18'
 RUNS = { # name -> architecture, recipe, target, is the cache warm?
@@ -26,10 +26,8 @@ def train(table, arch, recipe, target, seed, epochs):
     plain = recipe == 'baseline'
     dls = get_dls(split_table(table, seed=seed, by=target), size=native_size(arch), target=target, augment=not plain, seed=seed)
     learn = get_learner(dls, arch, pretrained=not plain, seed=seed)
-    if not plain:
-        head = head_learner(learn)
-        with head.no_bar(), head.no_logging(): fit(head, quick())
-    with learn.no_bar(): fit(learn, RECIPES[recipe](epochs))
+    for step, phases in recipe_steps(learn, recipe, epochs):
+        with step.no_bar(), step.no_logging(): fit(step, phases)
     return learn
 
 def run(name, data, seed, epochs):

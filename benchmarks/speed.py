@@ -5,9 +5,11 @@
 The allocator setting holds for a whole process, so the script runs itself a second time for it. All figures come from one call, back to back."""
 import argparse, resource, subprocess, sys, time
 from pathlib import Path
+from types import SimpleNamespace
 import pandas as pd, torch
 from torch import nn
 from petpoo.core import environment
+from petpoo.features import split_body
 from petpoo.training import keep_memory, make_body, make_head, native_size, split_model
 
 OUT = Path(__file__).parent.parent/'results'/'speed.csv'
@@ -28,6 +30,12 @@ def steps(model, groups, learns, x, y, channels_last, bf16, frozen_statistics, b
         seconds.append(time.perf_counter() - began)
     return len(x)/min(seconds)
 
+def on_maps(body, arch):
+    "The last stages and the head as a network of its own, and a batch of what the early layers give it."
+    learner = SimpleNamespace(model=body, splitter=split_model, arch=arch, dls=SimpleNamespace(spec=SimpleNamespace(size=native_size(arch))))
+    early, late = split_body(learner)
+    with torch.no_grad(): return nn.Sequential(late, body[1]), early(torch.rand(32, 3, *native_size(arch)))
+
 def measure(arch, batches, keep):
     if keep: keep_memory()
     body = make_body(arch)[0]
@@ -35,7 +43,8 @@ def measure(arch, batches, keep):
     groups = split_model(model)
     x, y = torch.rand(32, 3, *native_size(arch)), torch.randint(0, 37, (32,))
     rows = []
-    for what, learns in {'body': None, 'head': 2, 'last stages': 1, 'all layers': 0}.items():
+    for what, learns in {'body': None, 'head': 2, 'last stages': 1, 'all layers': 0, 'last stages on maps': 0}.items():
+        if what == 'last stages on maps': (model, x), groups = on_maps(model, arch), [list(model.parameters())]
         for channels_last in (False, True):
             for bf16 in (False, True):
                 for frozen in (False, True) if learns is not None else (False,):
