@@ -1,6 +1,6 @@
 """Images a second of a body and of training steps, the ways to speed them up switched on one by one; write results/speed.csv.
 
-    python benchmarks/speed.py [--arch tf_efficientnet_lite2] [--batches 6]
+    python benchmarks/speed.py [--arch tf_efficientnet_lite2] [--batches 6] [--only "body,all layers"]
 
 The allocator setting holds for a whole process, so the script runs itself a second time for it. All figures come from one call, back to back."""
 import argparse, resource, subprocess, sys, time
@@ -36,14 +36,16 @@ def on_maps(body, arch):
     early, late = split_body(learner)
     with torch.no_grad(): return nn.Sequential(late, body[1]), early(torch.rand(32, 3, *native_size(arch)))
 
-def measure(arch, batches, keep):
+WHAT = {'body': None, 'head': 2, 'last stages': 1, 'all layers': 0, 'last stages on maps': 0} # -> the first group that learns
+
+def measure(arch, batches, keep, only):
     if keep: keep_memory()
     body = make_body(arch)[0]
     model = nn.Sequential(body, make_head(body.num_features, 37))
     groups = split_model(model)
     x, y = torch.rand(32, 3, *native_size(arch)), torch.randint(0, 37, (32,))
     rows = []
-    for what, learns in {'body': None, 'head': 2, 'last stages': 1, 'all layers': 0, 'last stages on maps': 0}.items():
+    for what, learns in [(o, WHAT[o]) for o in only]:
         if what == 'last stages on maps': (model, x), groups = on_maps(model, arch), [list(model.parameters())]
         for channels_last in (False, True):
             for bf16 in (False, True):
@@ -56,10 +58,12 @@ def measure(arch, batches, keep):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--arch', default='tf_efficientnet_lite2'); p.add_argument('--batches', type=int, default=6); p.add_argument('--keep', action='store_true')
+    p.add_argument('--arch', default='tf_efficientnet_lite2'); p.add_argument('--batches', type=int, default=6); p.add_argument('--keep', action='store_true'); p.add_argument('--only', default=','.join(WHAT))
     args = p.parse_args()
-    rows = measure(args.arch, args.batches, args.keep)
-    if args.keep: rows = pd.concat([pd.read_csv(OUT), rows])
+    rows = measure(args.arch, args.batches, args.keep, args.only.split(','))
+    if OUT.exists():
+        old = pd.read_csv(OUT)
+        rows = pd.concat([old[~(old.what.isin(rows.what) & (old.keep_memory == args.keep))], rows])
     rows.to_csv(OUT, index=False)
     if not args.keep: subprocess.run([sys.executable, *sys.argv, '--keep'], check=True)
 

@@ -264,10 +264,10 @@ def baseline(
     "The plain way: everything at once, no schedule."
     return [Phase('plain', epochs, lr, one_cycle=False)]
 
-# %% ../nbs/11_training.ipynb #729adf11
+# %% ../nbs/11_training.ipynb #b037a8ca
 RECIPES = dict( # name -> epochs -> the phases over images; all but `baseline` begin with a head on features
     quick=lambda epochs: [],
-    standard=lambda epochs: [Phase('last stages', epochs, slice(5e-5, 2e-4), -2)],
+    standard=lambda epochs: [Phase('last stages', epochs, slice(1e-4, 4e-4), -2)],
     full=lambda epochs: [Phase('all', epochs, slice(1e-5, 2e-4))],
     baseline=baseline)
 
