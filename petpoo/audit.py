@@ -8,7 +8,7 @@ __all__ = ['SIDE', 'MINI', 'BATCH', 'MEASURES', 'CHECKS', 'FREQUENCIES', 'REACH'
            'suspect_labels', 'Audit', 'audit', 'read_cleaning', 'write_cleaning', 'apply_cleaning', 'Review']
 
 # %% ../nbs/03_audit.ipynb #bb075a1d
-import base64, getpass, hashlib, html, io, json, math, os, sqlite3, stat, sys, warnings
+import getpass, hashlib, html, io, json, math, os, sqlite3, stat, sys, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from PIL import Image
 from .core import PALETTE, PetpooError, atomic_path, cache_dir, nearest, optional_import
 from .data import Balance, check_table, class_balance, show_images, species_of, _count, _few, _name, _note, _thumbnail
 from .image import read_image
+from .page import html_image, html_table, html_text, write_page
 
 # %% ../nbs/03_audit.ipynb #30a0a12e
 SIDE = 256 # pixels are looked at in a picture whose longer side is at most so long
@@ -573,25 +574,13 @@ def gallery(
     return show_images(pairs.assign(path=pairs.path.where(pairs.path.map(os.path.isfile), '')), n, title='title') # reading a pipe would never end
 
 # %% ../nbs/03_audit.ipynb #8322c1e9
-_STYLE = """:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse}td,th{text-align:left;padding:.2rem .9rem .2rem 0;border-bottom:1px solid #8885;vertical-align:top}td.n{text-align:right}
-.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1rem}figure{margin:0;font-size:.8rem;overflow-wrap:anywhere}
-img{height:8rem;max-width:100%;object-fit:contain;border-radius:4px}.pair img{max-width:49%}.none{height:8rem;display:grid;place-items:center;border:1px dashed #888;border-radius:4px}
-.bar{height:.8rem;border-radius:2px;min-width:1px}.quiet{opacity:.7}"""
-
 def _picture(path, side=160):
     "An image inside the page."
     im = _thumbnail(path, side) if os.path.isfile(path) else None # reading a pipe would never end
     if im is None: return '<div class="none">cannot be read</div>'
     buffer = io.BytesIO()
     im.save(buffer, 'JPEG', quality=72)
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
-
-def _text(o): return html.escape(str(o).encode('utf-8', 'replace').decode()) # a file's name may hold bytes that are no text
-
-def _html_table(head, rows):
-    cell = lambda o: f'<td class="n">{o:.2f}</td>' if isinstance(o, float) else f'<td class="n">{o:,}</td>' if isinstance(o, int) else f'<td>{o}</td>'
-    return f'<table><tr>{"".join(f"<th>{o}</th>" for o in head)}</tr>{"".join("<tr>" + "".join(map(cell, r)) + "</tr>" for r in rows)}</table>'
+    return html_image(buffer.getvalue(), 'jpeg')
 
 def _anchor(kind): return kind.lower().replace(' ', '-')
 
@@ -600,20 +589,20 @@ def _section(self, kind, n):
     "The worst images of a kind, or the sentences where no image is meant."
     rows = self.issues[self.issues.kind == kind]
     shown, more = rows.head(n), f'<p class="quiet">and {len(rows)-n:,} more in the issues table</p>' * (len(rows) > n)
-    head = f'<h2 id="{_anchor(kind)}">{kind} <span class="quiet">{len(rows):,}</span></h2><p>{_text(KINDS[kind])}.</p>'
+    head = f'<h2 id="{_anchor(kind)}">{kind} <span class="quiet">{len(rows):,}</span></h2><p>{html_text(KINDS[kind])}.</p>'
     if kind == 'unreadable' or (rows.path == '').all(): # nothing to see
-        return head + '<ul>' + ''.join(f'<li><b>{_text(_name(o.path))}</b> {_text(o.verdict)}</li>' for o in shown.itertuples()) + '</ul>' + more
+        return head + '<ul>' + ''.join(f'<li><b>{html_text(_name(o.path))}</b> {html_text(o.verdict)}</li>' for o in shown.itertuples()) + '</ul>' + more
     def figure(o):
         pictures = _picture(o.path) + (_picture(o.partner) if o.partner else '')
-        return f'<figure class="{"pair" if o.partner else ""}">{pictures}<figcaption><b>{_text(_name(o.path))}</b> ({_text(o.label)}) {o.score:.2f}: {_text(o.verdict)}</figcaption></figure>'
+        return f'<figure class="{"pair" if o.partner else ""}">{pictures}<figcaption><b>{html_text(_name(o.path))}</b> ({html_text(o.label)}) {o.score:.2f}: {html_text(o.verdict)}</figcaption></figure>'
     return head + '<div class="grid">' + ''.join(map(figure, shown.itertuples())) + '</div>' + more
 
 def _bars(balance):
     "Counts of the classes as bars in the colours of the species."
     t = balance.table
     bar = lambda o: f'<div class="bar" style="width:{100*o.count/t["count"].max():.1f}%;background:{PALETTE.get(o.species, PALETTE["other"])}"></div>'
-    return f'<p>{_text(balance)}</p><table style="width:100%"><tr><th>class</th><th>images</th><th style="width:70%"></th></tr>' + ''.join(
-        f'<tr><td>{_text(o[1])}</td><td class="n">{o.count:,}</td><td>{bar(o)}</td></tr>' for o in t[['class', 'species', 'count']].rename(columns={'count': 'n'}).assign(count=t['count']).itertuples(name='Row')) + '</table>'
+    return f'<p>{html_text(balance)}</p><table style="width:100%"><tr><th>class</th><th>images</th><th style="width:70%"></th></tr>' + ''.join(
+        f'<tr><td>{html_text(o[1])}</td><td class="n">{o.count:,}</td><td>{bar(o)}</td></tr>' for o in t[['class', 'species', 'count']].rename(columns={'count': 'n'}).assign(count=t['count']).itertuples(name='Row')) + '</table>'
 
 # %% ../nbs/03_audit.ipynb #09057526
 @patch
@@ -623,14 +612,12 @@ def report(
     n: int = 24, # images shown of each kind, at most
 ) -> Path: # the file
     "Write one self-contained HTML page."
-    summary = _html_table(['kind', 'count', 'worst', 'suggested', 'meaning'], [(f'<a href="#{_anchor(o.kind)}">{o.kind}</a>', int(o[2]), float(o.worst), o.action, _text(o.meaning)) for o in self.summary.itertuples()])
-    given = _html_table(['property', 'tells', 'balanced accuracy', 'guessing', 'skill'], [(o.property, o.target, float(o.accuracy), float(o.chance), float(o.skill)) for o in self.giveaways.itertuples()])
+    summary = html_table(['kind', 'count', 'worst', 'suggested', 'meaning'], [(f'<a href="#{_anchor(o.kind)}">{o.kind}</a>', int(o[2]), float(o.worst), o.action, html_text(o.meaning)) for o in self.summary.itertuples()])
+    given = html_table(['property', 'tells', 'balanced accuracy', 'guessing', 'skill'], [(o.property, o.target, float(o.accuracy), float(o.chance), float(o.skill)) for o in self.giveaways.itertuples()])
     parts = [f'<h1>{_count(len(self.table), "image")}, {_count(len(self.issues), "issue")}</h1>', summary if len(self.summary) else '<p>Nothing was found.</p>']
     parts += [_section(self, kind, n) for kind in self.summary.kind]
     parts += ['<h2>Classes</h2>', *(_bars(b) for b in self.balance.values()), '<h2>What single properties tell</h2>', given]
-    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>petpoo audit</title><style>{_STYLE}</style>{"".join(parts)}</html>'
-    with atomic_path(file) as p: p.write_text(page, encoding='utf-8')
-    return Path(file)
+    return write_page(file, 'petpoo audit', parts)
 
 # %% ../nbs/03_audit.ipynb #4682ef82
 CLEANING = ['path', 'action', 'label', 'reason', 'who']
@@ -769,8 +756,8 @@ def _card(self: Review, row):
     "One image with its buttons."
     w = optional_import('ipywidgets', 'dev')
     mark = self.marks.get(row.path, dict(action='', label=''))
-    sure = '' if math.isnan(row.confidence) else f'; predicted <b>{_text(row.predicted)}</b>, {row.confidence:.0%}'
-    text = w.HTML(f'{_picture(row.path)}{_picture(row.partner) if row.partner else ""}<br>{_text(_name(row.path))}<br>given <b>{_text(row.label)}</b>{sure}<br>{_text(row.verdict)}')
+    sure = '' if math.isnan(row.confidence) else f'; predicted <b>{html_text(row.predicted)}</b>, {row.confidence:.0%}'
+    text = w.HTML(f'{_picture(row.path)}{_picture(row.partner) if row.partner else ""}<br>{html_text(_name(row.path))}<br>given <b>{html_text(row.label)}</b>{sure}<br>{html_text(row.verdict)}')
     action = w.ToggleButtons(options=[('?', ''), *[(o, o) for o in ACTIONS]], value=mark['action'], style=dict(button_width='4.4em'))
     label = w.Dropdown(options=self.classes, value=mark['label'] if mark['label'] in self.classes else row.predicted if row.predicted in self.classes else row.label)
     def changed(_): self.mark(row.path, action.value, label.value); label.disabled = action.value != 'relabel'
