@@ -77,7 +77,7 @@ def _learner(args, table):
     dls = get_dls(table, size=args.size or native_size(args.arch), resize=args.resize, target=args.target, augment=not plain, bs=args.batch_size, num_workers=args.workers, seed=args.seed)
     return get_learner(dls, args.arch, pretrained=not plain, weighted=args.balance == 'weights', seed=args.seed)
 
-# %% ../nbs/50_cli.ipynb #cafb7ad4
+# %% ../nbs/50_cli.ipynb #187b8c7f
 def _fit(learn, args, run):
     "Train by recipe, step by step; returns the histories."
     from petpoo.features import recipe_steps
@@ -102,6 +102,7 @@ def _fit_rest(step, phases, args, run):
     "What takes minutes: told epoch by epoch, with checkpoints."
     from petpoo.training import fit
     resume = args.resume is not None and any((run/'checkpoints').glob('epoch_*.pth'))
+    step.logger = lambda row: _say(', '.join(f'{k} {v:.3f}' if isinstance(v, float) else f'{k} {v}' for k, v in zip(step.recorder.metric_names, row)))
     with _quiet(step): return fit(step, phases, run/'checkpoints', best=args.best, resume=resume)
 
 def _quiet(learn): return contextlib.nullcontext() if sys.stdout.isatty() else learn.no_bar()
