@@ -1,0 +1,187 @@
+"""Drive the page in a real browser: python .ci/browser.py [PHOTO [FOLDER for the screenshots]]
+
+A toy classifier that tells colours stands behind the page, so that every state can be driven; the speed is measured with the classifier that petpoo ships, on PHOTO or a drawn pet. Needs: pip install playwright, and a Chromium on the path."""
+import shutil, socket, subprocess, sys, tempfile, time
+from pathlib import Path
+from urllib.request import urlopen
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+from petpoo.sample import draw_pet
+
+SERVER = """
+import sys
+from dataclasses import replace
+import numpy as np
+import petpoo.app
+bundle, port, feedback, staged = sys.argv[1:]
+load = petpoo.app.load_classifier
+
+class Staged:
+    "The toy, which also abstains: green is a dog of no certain breed, black is no pet."
+    def __init__(self, clf): self.clf, self.classes = clf, clf.classes
+    def predict(self, photo):
+        p = self.clf.predict(photo)
+        return replace(p, known=dict(beagle='species', Birman='none').get(p.label, 'breed'))
+    def explain(self, photo): return replace(self.clf.explain(photo), heat=np.exp(-((np.mgrid[-1:1:9j, -1:1:9j] - 0.3)**2).sum(0)*4))
+
+if staged == 'staged': petpoo.app.load_classifier = lambda *args, **kwargs: Staged(load(*args, **kwargs))
+petpoo.app.serve(bundle, port=int(port), feedback=feedback)
+"""
+LIMIT_MS = 500
+expect.set_options(timeout=60_000) # a busy machine may stand still for a while; the answer's time is measured apart
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+def wait_for(url, process, seconds=120):
+    end = time.time() + seconds
+    while time.time() < end:
+        if process.poll() is not None: sys.exit('the server stopped')
+        try: return urlopen(url, timeout=1).read()
+        except OSError: time.sleep(0.2)
+    sys.exit(f'{url} did not answer')
+
+class Visit:
+    "A page that notes every request and every error."
+    def __init__(self, browser, url, **options):
+        self.requests, self.errors, self.url = [], [], url
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.page.on('request', lambda o: self.requests.append(o.url))
+        self.page.on('console', lambda o: self.errors.append(o.text) if o.type == 'error' else None)
+        self.page.on('pageerror', lambda o: self.errors.append(str(o)))
+        self.page.goto(url)
+        self.page.get_by_role('heading', name='Which breed is it').wait_for()
+        self.page.wait_for_load_state('networkidle')
+
+    def clear(self):
+        if self.page.get_by_role('button', name='Remove Image').count(): self.page.get_by_role('button', name='Remove Image').click()
+
+    def ask(self, photo, words):
+        "Choose a photo and wait for the answer; returns the milliseconds."
+        self.clear()
+        expect(self.page.get_by_text('The answer will be here.')).to_be_visible()
+        self.page.wait_for_timeout(500) # the drop zone is drawn anew; a file given to the old one is lost
+        began = time.perf_counter()
+        self.page.locator('#photo input[type=file]').set_input_files(photo)
+        expect(self.page.locator('.petpoo h2')).to_contain_text(words)
+        return (time.perf_counter() - began)*1000
+
+    def close(self):
+        outside = [o for o in self.requests if not o.startswith((self.url, 'data:', 'blob:'))]
+        assert not outside, f'requests left the machine: {outside}'
+        assert not self.errors, f'the console complained: {self.errors}'
+        self.context.close()
+
+def shoot(visit, folder, name): visit.page.screenshot(path=folder/f'{name}.png', full_page=True)
+
+def draw(folder):
+    "Photos for every state."
+    photos = {}
+    for name, colour in dict(red='red', blue='blue', green='lime', wall='black').items():
+        photos[name] = folder/f'{name}.png'
+        Image.new('RGB', (640, 480), colour).save(photos[name])
+    photos['pet'] = folder/'pet.jpg'
+    draw_pet('pug', seed=3, size=512)[0].save(photos['pet'], quality=90)
+    photos['page'] = folder/'page.jpg'
+    photos['page'].write_text('<html><script>alert(1)</script></html>')
+    return photos
+
+def drive(browser, url, photos, shots, feedback):
+    visit = Visit(browser, url, viewport=dict(width=1200, height=900))
+    shoot(visit, shots, '1-empty')
+    visit.ask(photos['blue'], 'Pug')
+    expect(visit.page.locator('.petpoo-card')).to_contain_text('Dog Calm')
+    visit.page.get_by_role('button', name='Where did the network look?').click()
+    expect(visit.page.locator('.petpoo-look img')).to_be_visible()
+    shoot(visit, shots, '2-breed')
+    visit.ask(photos['green'], 'A dog, I am not sure of the breed')
+    shoot(visit, shots, '3-species')
+    visit.ask(photos['wall'], 'This does not look like a cat or a dog')
+    assert not visit.page.locator('.petpoo-card').count()
+    shoot(visit, shots, '4-no-pet')
+    visit.ask(photos['page'], 'No photo that I can read')
+    shoot(visit, shots, '5-unreadable')
+    visit.ask(photos['red'], 'Abyssinian')
+    correct(visit, shots, feedback)
+    several(visit, photos, shots)
+    visit.close()
+
+def correct(visit, shots, feedback):
+    "The right breed, without consent and with it, by keyboard alone."
+    page = visit.page
+    page.get_by_role('button', name="That's wrong").focus()
+    page.keyboard.press('Enter')
+    page.get_by_label('The right breed').focus()
+    page.keyboard.type('Bir', delay=50)
+    page.keyboard.press('Enter')
+    expect(page.get_by_label('The right breed')).to_have_value('Birman')
+    send = page.get_by_role('button', name='Send the photo')
+    send.focus(); page.keyboard.press('Enter')
+    expect(page.get_by_text('Nothing was kept')).to_be_visible()
+    assert not list(feedback.rglob('*.jpg'))
+    shoot(visit, shots, '6-no-consent')
+    page.get_by_role('checkbox', name='I took this photo').focus()
+    page.keyboard.press('Space')
+    send.focus(); page.keyboard.press('Enter')
+    expect(page.get_by_text('Thank you')).to_be_visible()
+    assert [o.parent.name for o in feedback.rglob('*.jpg')] == ['Birman'], list(feedback.rglob('*.jpg'))
+    shoot(visit, shots, '7-corrected')
+
+def several(visit, photos, shots):
+    page = visit.page
+    page.get_by_role('tab', name='Several photos').click()
+    page.locator('#photos input[type=file]').set_input_files([photos[o] for o in ('red', 'blue', 'pet', 'page')])
+    expect(page.locator('.petpoo-many tr')).to_have_count(5)
+    with page.expect_download() as download: page.get_by_role('link', name='Download the table').click()
+    lines = Path(download.value.path()).read_text(encoding='utf-8-sig').splitlines()
+    assert len(lines) == 5 and lines[2].startswith('blue.png,Pug,pug,'), lines
+    shoot(visit, shots, '8-several')
+
+def phone(browser, url, photos, shots):
+    "A phone's width, at night: nothing sticks out to the side."
+    visit = Visit(browser, url, viewport=dict(width=360, height=740), color_scheme='dark', device_scale_factor=2, has_touch=True)
+    visit.ask(photos['blue'], 'Pug')
+    wide = visit.page.evaluate('document.documentElement.scrollWidth')
+    assert wide <= 360, f'the page is {wide} pixels wide'
+    shoot(visit, shots, '9-phone-dark')
+    visit.close()
+
+def measure(browser, url, photos, n=10):
+    "Milliseconds from the choice of the photo to the answer on the page, after warm-up."
+    visit = Visit(browser, url)
+    visit.ask(photos['pet'], ''); visit.page.wait_for_timeout(500)
+    took = sorted(visit.ask(photos['pet'], '') for _ in range(n))
+    visit.close()
+    return took[n//2], took[-1]
+
+def served(bundle, feedback, staged):
+    port = free_port()
+    process = subprocess.Popen([sys.executable, '-c', SERVER, str(bundle), str(port), str(feedback), staged])
+    wait_for(f'http://127.0.0.1:{port}/health', process)
+    return process, f'http://127.0.0.1:{port}/'
+
+def main():
+    from petpoo.inference import toy_bundle
+    with tempfile.TemporaryDirectory() as work, sync_playwright() as p:
+        work = Path(work)
+        shots = Path(sys.argv[2]) if len(sys.argv) > 2 else work
+        shots.mkdir(parents=True, exist_ok=True)
+        photos = draw(work)
+        if len(sys.argv) > 1: photos['pet'] = sys.argv[1]
+        browser = p.chromium.launch(executable_path=shutil.which('chromium'), args=['--no-sandbox'])
+        process, url = served(toy_bundle(work/'toy'), work/'feedback', 'staged')
+        try:
+            drive(browser, url, photos, shots, work/'feedback')
+            phone(browser, url, photos, shots)
+        finally: process.terminate()
+        process, url = served('packaged', work/'feedback', 'plain')
+        try: median, worst = measure(browser, url, photos)
+        finally: process.terminate()
+        print(f'from photo to answer: median {median:.0f} ms, slowest {worst:.0f} ms; no request left the machine, no error on the console')
+        if median >= LIMIT_MS: sys.exit(f'slower than {LIMIT_MS} ms')
+
+if __name__ == '__main__': main()
