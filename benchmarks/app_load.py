@@ -31,14 +31,14 @@ class Fastai:
     def predict(self, photo):
         from petpoo.inference import _prediction
         with self.lock, self.learn.no_bar(): probs = self.learn.predict(self.read(io.BytesIO(photo)))[2]
-        return _prediction(probs.numpy(), self.config)
+        return _prediction(probs.numpy(), self.config | dict(abstention=None))
 
 def serve(kind, bundle, port, photos):
     "The page over one of the two; first the answers when asked alone."
     import uvicorn
     from petpoo.app import make_app
-    from petpoo.inference import Classifier
-    clf = Classifier(bundle, threads=1)
+    from petpoo.learner import load_classifier
+    clf = load_classifier(bundle, threads=1) # as `petpoo app` does: with OpenVINO where it is installed and faster
     if kind == 'fastai': clf = Fastai(clf.config)
     alone = {o.name: clf.predict(o.read_bytes()) for o in photos}
     print(json.dumps({k: [p.label, p.confidence] for k, p in alone.items()}), flush=True)

@@ -7,7 +7,7 @@ __all__ = ['SIDE', 'MINI', 'BATCH', 'MEASURES', 'CHECKS', 'FREQUENCIES', 'REACH'
            'ACTIONS', 'measure', 'measure_images', 'issue_score', 'Check', 'near_duplicates', 'giveaways',
            'suspect_labels', 'Audit', 'audit', 'read_cleaning', 'write_cleaning', 'apply_cleaning', 'Review']
 
-# %% ../nbs/03_audit.ipynb #bb075a1d
+# %% ../nbs/03_audit.ipynb #7b723fb0
 import getpass, hashlib, html, io, json, math, os, sqlite3, stat, sys, warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -326,14 +326,14 @@ def near_duplicates(
     pairs = pairs.assign(distance=distance, mirrored=pairs.mirrored.astype(bool))[['i', 'j', 'distance', 'mirrored']]
     return pairs[pairs.distance <= NEAR].sort_values(['distance', 'i', 'j'], ignore_index=True).drop_duplicates(['i', 'j'], ignore_index=True)
 
-# %% ../nbs/03_audit.ipynb #1992b4f2
+# %% ../nbs/03_audit.ipynb #005d31be
 def _twins(measures, minis):
     "Pairs of the same picture: positions i < j, distance; 0 and `exact` where the files are the same."
     sure = np.flatnonzero((measures.fault == '') & ~measures.sha256.duplicated() & (measures.brightest - measures.darkest > .05))
     near = near_duplicates(minis[sure]).assign(exact=False)
     near[['i', 'j']] = sure[near[['i', 'j']].to_numpy(int)]
     first = measures.groupby('sha256').path.transform(lambda o: o.index[0])
-    same = np.flatnonzero((measures.sha256 != '') & (measures.bytes > 0) & (first != measures.index))
+    same = np.flatnonzero((measures.fault == '') & (first != measures.index)) # two pages that are no images are not one picture
     return pd.concat([pd.DataFrame(dict(i=first.iloc[same].to_numpy(int), j=same, distance=0., mirrored=False, exact=True)), near], ignore_index=True)
 
 def _components(n, i, j):
@@ -573,7 +573,7 @@ def gallery(
     pairs['species'] = pairs.path.map(dict(zip(self.table.path, self.table.species)))
     return show_images(pairs.assign(path=pairs.path.where(pairs.path.map(os.path.isfile), '')), n, title='title') # reading a pipe would never end
 
-# %% ../nbs/03_audit.ipynb #8322c1e9
+# %% ../nbs/03_audit.ipynb #a6f72009
 def _picture(path, side=160):
     "An image inside the page."
     im = _thumbnail(path, side) if os.path.isfile(path) else None # reading a pipe would never end
@@ -584,7 +584,7 @@ def _picture(path, side=160):
 
 def _anchor(kind): return kind.lower().replace(' ', '-')
 
-# %% ../nbs/03_audit.ipynb #822b1fd5
+# %% ../nbs/03_audit.ipynb #1c086db4
 def _section(self, kind, n):
     "The worst images of a kind, or the sentences where no image is meant."
     rows = self.issues[self.issues.kind == kind]
@@ -604,7 +604,7 @@ def _bars(balance):
     return f'<p>{html_text(balance)}</p><table style="width:100%"><tr><th>class</th><th>images</th><th style="width:70%"></th></tr>' + ''.join(
         f'<tr><td>{html_text(o[1])}</td><td class="n">{o.count:,}</td><td>{bar(o)}</td></tr>' for o in t[['class', 'species', 'count']].rename(columns={'count': 'n'}).assign(count=t['count']).itertuples(name='Row')) + '</table>'
 
-# %% ../nbs/03_audit.ipynb #09057526
+# %% ../nbs/03_audit.ipynb #eb301de3
 @patch
 def report(
     self: Audit,
@@ -750,7 +750,7 @@ def __repr__(self: Review):
     done = self.items.path.isin(self.marks).sum()
     return f'{_count(len(self.items), "image")} to review, {done} marked, page {self.page+1} of {self.pages}; marks are in {self.csv}'
 
-# %% ../nbs/03_audit.ipynb #19cd5ff7
+# %% ../nbs/03_audit.ipynb #9f404366
 @patch
 def _card(self: Review, row):
     "One image with its buttons."

@@ -233,7 +233,7 @@ def choose_threshold(
     point.chosen_on = point.measure(df)
     return point
 
-# %% ../nbs/20a_curves.ipynb #05b3f865
+# %% ../nbs/20a_curves.ipynb #89b66fd5
 def plot_operating_point(
     df: pd.DataFrame, # a predictions table
     point: OperatingPoint, # marked
@@ -252,5 +252,5 @@ def plot_operating_point(
         ax.errorbar(point.threshold, value, np.abs(np.array(interval)[:, None] - value), fmt='o', color=color, ms=7, capsize=4)
     ax.set(xlim=(-.01, 1.01), ylim=(0, 1.03), xlabel=f'threshold on the probability of {point.positive}', ylabel='share')
     ax.set_title(at.consequence.replace('; ', ';\n'), fontsize=10)
-    ax.legend(loc='lower center', fontsize=9)
+    ax.legend(loc='best', fontsize=9)
     return ax

@@ -6,7 +6,7 @@
 __all__ = ['ENERGY', 'PET', 'MAX_DIFFERENCE', 'MIN_SAME_LABEL', 'ACCEPTED', 'SURE', 'MAX_LOSS', 'to_onnx', 'parity',
            'fit_temperature', 'compare_eight_bit', 'model_card', 'export_bundle', 'load_weights']
 
-# %% ../nbs/31_export.ipynb #29de57ef
+# %% ../nbs/31_export.ipynb #dfb9d891
 import contextlib, copy, io, logging, time, warnings
 from pathlib import Path
 import numpy as np, onnx, pandas as pd, torch
@@ -16,14 +16,14 @@ from safetensors.torch import load_file, save_file
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 from sklearn.model_selection import KFold
-from .bundle import write_config
+from .bundle import figure_text, write_config
 from .core import PetpooError, atomic_folder, environment
 from .data import fingerprint
 from .inference import Classifier, preprocess, softmax
 from .metrics import choose_threshold, evaluate, predictions_table, species_predictions, wilson_interval
 from .training import predict_probs
 
-# %% ../nbs/31_export.ipynb #8d18bc57
+# %% ../nbs/31_export.ipynb #e4826257
 ENERGY, PET = 'free energy of the classes', "log-odds of a cat or dog by ImageNet's layer"
 
 class _Answers(torch.nn.Module):
@@ -57,6 +57,16 @@ def to_onnx(
     with _quiet():
         torch.onnx.export(model, (torch.zeros(2, 3, *size),), str(file), dynamo=True, external_data=False, verbose=False,
                           input_names=['image'], output_names=['logits', 'known'], dynamic_shapes=({0: torch.export.Dim('n')},))
+    _forget_origin(file)
+
+def _forget_origin(file):
+    "torch notes at each node the lines of code that it came from, with the folders of this machine; none of that is anybody's business."
+    model = onnx.load(file)
+    for graph in (model.graph, *model.functions):
+        for o in (model, graph, *graph.node, *graph.value_info, *getattr(graph, 'initializer', ())):
+            del o.metadata_props[:]
+            o.doc_string = ''
+    onnx.save(model, file)
 
 # %% ../nbs/31_export.ipynb #db885d87
 def _halve(file):
@@ -198,7 +208,7 @@ class _Using:
     "Just enough of a classifier for `_ask`."
     def __init__(self, engine, config): self._engine, self.config = engine, config
 
-# %% ../nbs/31_export.ipynb #d7edac29
+# %% ../nbs/31_export.ipynb #040216ad
 def model_card(
     config: dict, # of the bundle
     notes: str = '', # Markdown at the end: how it was made, licences
@@ -206,7 +216,7 @@ def model_card(
     "A page for the people who will use the model."
     h, w = config['size']
     data, parity = config['data'], config['parity']
-    rows = '\n'.join(f'| {name} | {_with_interval(v)} |' for name, v in config['figures'].items())
+    rows = '\n'.join(f'| {name} | {figure_text(v)} |' for name, v in config['figures'].items())
     return f"""# A {' and '.join(sorted({o for o in config['species'].values() if o})) or 'picture'} classifier with {len(config['classes'])} classes
 
 Architecture `{config['arch']}`, input {h} x {w} pixels ({config['resize']}), made with petpoo {config['versions'].get('petpoo', '')}.
@@ -236,10 +246,6 @@ Its classes: {', '.join(config['classes'])}.
 On {parity['n']} images the largest difference of a probability was {parity['max_difference']:.1e}; the label was the same on {parity['same_label']:.1%}. Probabilities are calibrated with a temperature of {config['temperature']:.3f}. {_card_eight(config)}
 
 {notes}"""
-
-def _with_interval(v):
-    low, high = v.get('low'), v.get('high')
-    return f"{v['value']:.4g}" + (f' ({low:.4g} to {high:.4g})' if low is not None and high is not None else '') + (f", {v['note']}" if v.get('note') else '')
 
 def _card_abstention(rule):
     return f'The score is the {rule["score"]}. Below {rule["threshold"]:.3g} a photo is answered as nothing that it knows. From there on a class is named where it reaches {rule["sure"]:.0%}; where none does, only the species is told.'
@@ -285,7 +291,7 @@ def _try_eight_bit(folder, learn, paths, truth):
     (folder/'eight.onnx').unlink(missing_ok=True)
     return found
 
-# %% ../nbs/31_export.ipynb #8493900b
+# %% ../nbs/31_export.ipynb #32c066b2
 def export_bundle(
     learn: Learner, # from `petpoo.training.get_learner` or `petpoo.pethead.pet_learner`
     folder: str|Path, # where the bundle goes; one that is there is replaced
@@ -323,7 +329,7 @@ def _calibrate(config, answers, truth, threshold, rule, learn):
     config['figures'] = config['figures'] | _answer_figures(logits, score, truth, config['abstention'])
 
 def _take_over(config, measured):
-    config.update({o: measured[o] for o in ('temperature', 'abstention', 'operating_point')}, figures=measured['figures'] | config['figures'])
+    config.update({o: measured[o] for o in ('temperature', 'abstention', 'operating_point', 'eight_bit') if o in measured}, figures=measured['figures'] | config['figures'])
     config['data'] |= dict(n_train=config['data']['n_train'] + config['data']['n_valid'], held_out=False)
 
 # %% ../nbs/31_export.ipynb #cd93e087

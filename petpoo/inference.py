@@ -20,15 +20,17 @@ from .core import PALETTE, PetpooError
 from .engine import fastest, make_engine
 from .image import load_image, resize_image
 
-# %% ../nbs/30_inference.ipynb #5d1c4b8b
+# %% ../nbs/30_inference.ipynb #9a0f6f9b
 def preprocess(
     x: str|Path|bytes|np.ndarray|Image.Image, # whatever `read_image` takes
     config: dict, # of a bundle: `size`, `resize`, `mean` and `std` are used
 ) -> np.ndarray: # float32 of shape (3, height, width)
     "A photo as the network sees it: read, resized, and `(x/255 - mean)/std`."
-    im = load_image(x, config['size'], config['resize'])
-    mean, std = np.float32(config['mean']), np.float32(config['std'])
-    return np.ascontiguousarray(((np.asarray(im, np.float32)/255 - mean)/std).transpose(2, 0, 1))
+    pixels = np.asarray(load_image(x, config['size'], config['resize']))
+    levels = (np.arange(256, dtype=np.float32)[:, None]/255 - np.float32(config['mean']))/np.float32(config['std'])
+    out = np.empty((3, *pixels.shape[:2]), np.float32)
+    for channel in range(3): np.take(levels[:, channel], pixels[..., channel], out=out[channel], mode='clip')
+    return out
 
 # %% ../nbs/30_inference.ipynb #c090e1f6
 MAX_BYTES, MAX_SECONDS = 128*2**20, 30 # of one image file, and for reading it
@@ -157,7 +159,7 @@ def softmax(
     e = np.exp(z - z.max(axis=-1, keepdims=True))
     return e/e.sum(axis=-1, keepdims=True)
 
-# %% ../nbs/30_inference.ipynb #288dd38c
+# %% ../nbs/30_inference.ipynb #513d9aa6
 class Classifier:
     "A bundle that answers. One object may be shared by many threads."
     def __init__(self,
@@ -187,13 +189,13 @@ class Classifier:
         wanted = ['logits', 'known'] if self.config['abstention'] else ['logits']
         if self._engine.inputs != ['image'] or self._engine.outputs[:len(wanted)] != wanted:
             raise PetpooError(f'{self.folder/"model.onnx"} has {self._engine.inputs} -> {self._engine.outputs}, not image -> {", ".join(wanted)}: export it again')
-        logits, score = self._run(np.zeros((2, 3, *self.config['size']), np.float32))
+        logits, score = self._run(np.zeros((2, 3, *self.config['size']), np.float32), keep=False)
         given, told = [o.shape for o in (logits, score) if o is not None], [(2, len(self.classes)), (2,)][:len(wanted)]
         if given != told: raise PetpooError(f'{self.folder/"model.onnx"} gives {given} for two images, and config.json tells {told}: export it again')
 
-    def _run(self, batch):
+    def _run(self, batch, keep=True):
         "Logits, and where the bundle abstains the score of each photo."
-        found = self._engine(batch)[:2 if self.config['abstention'] else 1]
+        found = self._engine(batch, keep)[:2 if self.config['abstention'] else 1]
         if not all(np.isfinite(o).all() for o in found): raise PetpooError(f'{self.folder/"model.onnx"} answers with something that is not a number: export it again')
         return found[0], found[1] if len(found) > 1 else None
 
@@ -230,7 +232,7 @@ class Classifier:
 
     def predict_batch(self,
         xs, # any iterable of photos, each as `predict` takes it; it may be endless
-        batch_size: int = 16, # photos that go through the network at once
+        batch_size: int = 4, # photos that go through the network at once; on a CPU more of them take more memory and are no faster
         workers: int|None = None, # threads that read photos; None: as many as `threads`
         progress: bool = False, # count on the terminal
     ): # yields a `Prediction` for each photo, in order; where a photo cannot be read, its `error` says why
@@ -241,7 +243,7 @@ class Classifier:
         found = _stream(self, xs, batch_size, workers)
         return _counted(found, len(xs) if hasattr(xs, '__len__') else None) if progress else found
 
-# %% ../nbs/30_inference.ipynb #040fdaa8
+# %% ../nbs/30_inference.ipynb #8dfbd39e
 def _batches(xs, n):
     xs = iter(xs)
     while batch := list(islice(xs, n)): yield batch
@@ -252,7 +254,7 @@ def _read(x, config):
     except PetpooError as e: return Prediction(error=str(e))
 
 def _check_many(xs, batch_size):
-    if isinstance(xs, (str, os.PathLike, bytes, Image.Image)) or getattr(xs, 'ndim', 4) < 4:
+    if isinstance(xs, (str, os.PathLike, bytes, Image.Image)) or isinstance(xs, np.ndarray) and xs.ndim in (2, 3):
         raise PetpooError('predict_batch takes many photos, a list or any other iterable: use predict for one')
     _check_count(batch_size, 'batch_size')
 

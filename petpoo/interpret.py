@@ -354,7 +354,7 @@ def plot(self: TrainingStats): # a matplotlib figure
     if len(norms): fig.suptitle(f'Gradients are largest in {norms.idxmax()} (norm {norms.max():.2g}) and smallest in {norms.idxmin()} ({norms.min():.2g})', fontsize=11)
     return fig
 
-# %% ../nbs/21_interpret.ipynb #feed60a2
+# %% ../nbs/21_interpret.ipynb #86d888e8
 @patch
 def plot_histograms(self: TrainingStats,
     columns: int = 6, # layers in a row
@@ -370,8 +370,11 @@ def plot_histograms(self: TrainingStats,
         ax.imshow(np.log1p([self.records[k][o]['hist'] for k in steps]).T, origin='lower', aspect='auto', interpolation='nearest', cmap='inferno', extent=(steps[0] - 0.5, steps[-1] + 0.5, -_RANGE, _RANGE))
         ax.set_title(o, fontsize=8)
     fig.supxlabel('step', fontsize=9); fig.supylabel('activation', fontsize=9)
-    still = [o for o in layers if self.records[steps[-1]][o]['near_zero'] > 0.95]
-    fig.suptitle(f'At the end over 95% of the activations are near zero in {", ".join(still)}' if still else 'No layer is dead at the end', fontsize=11)
+    last = {o: self.records[steps[-1]][o] for o in layers}
+    ill = {'over 95% of the activations are near zero': [k for k, o in last.items() if o['near_zero'] > 0.95],
+        f'over a third of the activations lie beyond {_RANGE:g}': [k for k, o in last.items() if 3*(o['hist'][0] + o['hist'][-1]) > o['hist'].sum()]}
+    told = [f'{what} in {", ".join(names)}' for what, names in ill.items() if names]
+    fig.suptitle('At the end ' + '\nand '.join(told) if told else 'At the end no layer is dead and none has run away', fontsize=11)
     return fig
 
 # %% ../nbs/21_interpret.ipynb #31c7d627

@@ -474,7 +474,9 @@ class Report:
         if metric not in values: raise PetpooError(f'no metric {metric}{nearest(metric, values)}; there are {", ".join(values)}')
         return values[metric]
 
-    def most_confused(self, k: int = 10) -> pd.DataFrame:
+    def most_confused(self,
+        k: int = 10, # at most so many pairs
+    ) -> pd.DataFrame: # `truth, predicted, n, share` of that truth; the most frequent first
         "The `k` pairs of classes that are mistaken most often."
         return _most_confused(self.confusion, k)
 

@@ -73,7 +73,7 @@ class PetHead(nn.Module):
     def forward(self, f): return self.answers(f)[0]
     def known(self, f): return self.answers(f)[1]
 
-# %% ../nbs/13_pethead.ipynb #fb147bc3
+# %% ../nbs/13_pethead.ipynb #253e2875
 def pet_learner(
     dls: DataLoaders, # from `petpoo.pipeline.get_dls`, with classes that are cats and dogs
     arch: str = 'tf_efficientnet_lite2', # a key of `petpoo.training.PACKAGED`
@@ -88,7 +88,7 @@ def pet_learner(
 
 def _fit_species(head, x, is_cat):
     "Set the species' layer: the fewest weights that do, both species counted alike."
-    found = LogisticRegression(C=1e-3, class_weight='balanced', max_iter=1000).fit(x, is_cat)
+    found = LogisticRegression(C=1e-4, class_weight='balanced', max_iter=1000).fit(x, is_cat)
     head.species_weight.copy_(torch.tensor(found.coef_[0]))
     head.species_bias.copy_(torch.tensor(found.intercept_[0]))
 

@@ -513,7 +513,7 @@ def portrait(pen, pet):
 
 POSES = dict(portrait=portrait, sit=sit, stand=stand, lie=lie)
 
-# %% ../nbs/01_sample.ipynb #f26a488a
+# %% ../nbs/01_sample.ipynb #06985472
 def backdrop(
     size:int, # side, pixels
     colours:list, # RGB from top to bottom
@@ -553,7 +553,7 @@ def garden(rng, s, y):
     green = _vary(rng,(90,140,62)); im = backdrop(s, [(186,208,216),(206,220,214),green,mix(green,_ink,.2)], y); ink = ImageDraw.Draw(im)
     wood = _vary(rng,(170,130,92))
     if rng.random()<.6:
-        for x in np.arange(0,s,s/11): ink.rectangle((x+3,(y-.26)*s,x+s/11-4,y*s+8), fill=_vary(rng,wood,6))
+        for x in np.arange(0,s,s/11): ink.rectangle((x+3,(y-.26)*s,max(x+3,x+s/11-4),y*s+8), fill=_vary(rng,wood,6))
         ink.rectangle((0,(y-.19)*s,s,(y-.16)*s), fill=mix(wood,_ink,.2))
     for k in range(rng.integers(3,7)):
         c,r,leaf = complex(rng.uniform(0,s),(y-.02)*s), s*rng.uniform(.08,.2), _vary(rng,(62,110,58))
