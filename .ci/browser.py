@@ -1,6 +1,6 @@
 """Drive the page in a real browser: python .ci/browser.py [PHOTO [FOLDER for the screenshots]]
 
-A toy classifier that tells colours stands behind the page, so that every state can be driven; the speed is measured with the classifier that petpoo ships, on PHOTO or a drawn pet. Needs: pip install playwright, and a Chromium on the path."""
+A toy classifier that tells colours stands behind the page, so that every state can be driven; the speed is measured with the classifier that petpoo ships, on PHOTO or a drawn pet. Needs: pip install playwright, and Chromium or Google Chrome on the path."""
 import shutil, socket, subprocess, sys, tempfile, time
 from pathlib import Path
 from urllib.request import urlopen
@@ -172,7 +172,7 @@ def main():
         shots.mkdir(parents=True, exist_ok=True)
         photos = draw(work)
         if len(sys.argv) > 1: photos['pet'] = sys.argv[1]
-        browser = p.chromium.launch(executable_path=shutil.which('chromium'), args=['--no-sandbox'])
+        browser = p.chromium.launch(executable_path=shutil.which('chromium') or shutil.which('google-chrome'), args=['--no-sandbox'])
         process, url = served(toy_bundle(work/'toy'), work/'feedback', 'staged')
         try:
             drive(browser, url, photos, shots, work/'feedback')
