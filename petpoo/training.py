@@ -246,7 +246,7 @@ class Phase:
 
     def __str__(self):
         rate = f'{self.lr.start:g} to {self.lr.stop:g}' if isinstance(self.lr, slice) else f'{self.lr:g}'
-        return f'{self.name}: {self.epochs} epoch{"s"*(self.epochs != 1)} at {rate}'
+        return f'{self.name}: {self.epochs} {"epoch" if self.epochs == 1 else "epochs"} at {rate}'
 
 # %% ../nbs/11_training.ipynb #aefd8b18
 def transfer(
