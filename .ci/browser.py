@@ -1,6 +1,6 @@
 """Drive the page in a real browser: python .ci/browser.py [PHOTO [FOLDER for the screenshots]]
 
-A toy classifier that tells colours stands behind the page, so that every state can be driven; the speed is measured with the classifier that petpoo ships, on PHOTO or a drawn pet. Needs: pip install playwright, and Chromium or Google Chrome on the path."""
+A toy classifier that tells colours stands behind the page, so that every state can be driven; the speed is measured with the classifier that petpoo ships, on PHOTO or a drawn pet. Needs pip install -e '.[app,docs]', and Chromium or Google Chrome on the path."""
 import shutil, socket, subprocess, sys, tempfile, time
 from pathlib import Path
 from urllib.request import urlopen

@@ -17,7 +17,7 @@ from .core import PetpooError, atomic_path, cache_dir, environment, optional_imp
 def _line(e): return str(e).strip().splitlines()[0][:200] if str(e).strip() else type(e).__name__
 
 def _give_back():
-    "Hand freed memory back to the system, where the C library would keep it (glibc): a third of what loading leaves behind."
+    "Hand freed memory back to the system, where the C library would keep it (glibc)."
     with contextlib.suppress(OSError, AttributeError, TypeError): ctypes.CDLL(None).malloc_trim(0)
 
 def _shrinking():

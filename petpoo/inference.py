@@ -232,7 +232,7 @@ class Classifier:
 
     def predict_batch(self,
         xs, # any iterable of photos, each as `predict` takes it; it may be endless
-        batch_size: int = 4, # photos that go through the network at once; on a CPU more of them take more memory and are no faster
+        batch_size: int = 4, # photos that go through the network at once; more of them take more memory
         workers: int|None = None, # threads that read photos; None: as many as `threads`
         progress: bool = False, # count on the terminal
     ): # yields a `Prediction` for each photo, in order; where a photo cannot be read, its `error` says why
