@@ -1,0 +1,164 @@
+"""What files that unfold, loop or never end cost the one who opens them; write results/bombs.csv.
+
+    python benchmarks/bombs.py [NAME ...]
+
+Each file is opened in a fresh process, once by a classifier and once as the audit measures it. That process has answered an everyday photo
+before, and everything is counted beyond it: the largest resident memory of the process and of those that it started, and their processor time.
+Exit code 1 if one goes beyond 300 MiB or 3 seconds, or ends in anything but an answer or one line."""
+import io, os, struct, subprocess, sys, tempfile, threading, time, zlib
+from pathlib import Path
+import numpy as np, pandas as pd, psutil
+from PIL import Image
+from petpoo.core import atomic_path, environment
+from petpoo.sample import draw_pet
+
+OUT = Path(__file__).parent.parent/'results'/'bombs.csv'
+MEMORY, SECONDS = 300, 3 # MiB and seconds of processor beyond an everyday photo
+SIDE = 9400 # 88 million pixels
+
+def chunk(kind, data): return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+
+def packed(rows):
+    packer = zlib.compressobj(9)
+    return b''.join(map(packer.compress, rows)) + packer.flush()
+
+def png(bits, colours, interlaced=0, side=SIDE, before=b''):
+    "A PNG of one colour."
+    depth = bits*{0: 1, 2: 3, 3: 1, 6: 4}[colours]
+    row = lambda width: bytes(-(-width*depth//8) + 1)
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]
+    rows = (row(-(-(side - x)//dx)) for x, y, dx, dy in passes for _ in range(-(-(side - y)//dy)))
+    palette = chunk(b'PLTE', bytes(768)) if colours == 3 else b''
+    header = chunk(b'IHDR', struct.pack('>IIBBBBB', side, side, bits, colours, 0, 0, interlaced))
+    return b'\x89PNG\r\n\x1a\n' + header + before + palette + chunk(b'IDAT', packed(rows)) + chunk(b'IEND', b'')
+
+def bmp_rle(side=9000):
+    row = b'\xff\x07'*(side//255) + bytes([side % 255, 7]) + b'\0\0'
+    data = row*side + b'\0\1'
+    header = struct.pack('<IiiHHIIiiII', 40, side, side, 1, 8, 1, len(data), 0, 0, 256, 0)
+    return b'BM' + struct.pack('<IHHI', 14 + 40 + 1024 + len(data), 0, 0, 14 + 40 + 1024) + header + bytes(1024) + data
+
+def saved(im, format, **options):
+    buffer = io.BytesIO()
+    im.save(buffer, format, **options)
+    return buffer.getvalue()
+
+def plain(mode='RGB', side=SIDE): return Image.new(mode, (side, side))
+
+def more_scans(side, n):
+    "A progressive JPEG whose last scan comes again and again."
+    data = saved(plain('L', side), 'JPEG', progressive=True)
+    return data[:-2] + data[data.rfind(b'\xff\xda'):-2]*n + b'\xff\xd9'
+
+def long_exif(n=5000):
+    "An EXIF block in which every entry points to the same 60 KB."
+    entries = b''.join(struct.pack('<HHII', 0x9000 + i, 7, 60_000, 8) for i in range(n))
+    block = b'Exif\0\0' + b'II*\0' + struct.pack('<IH', 8, n) + entries
+    data = saved(plain('RGB', 400), 'JPEG')
+    return data[:2] + b'\xff\xe1' + struct.pack('>H', len(block) + 2) + block + data[2:]
+
+def tiff_entries(n=60_000, size=1 << 20):
+    "A TIFF in which every entry points to the same megabyte."
+    entries = b''.join(struct.pack('<HHII', i, 7, size, 8) for i in range(1, n))
+    return b'II*\0' + struct.pack('<IH', 8, n - 1) + entries + struct.pack('<I', 0) + bytes(size)
+
+def tiff_tile():
+    "A small TIFF that says its one tile is huge."
+    data = bytearray(saved(plain('RGB', 64), 'TIFF', compression='tiff_adobe_deflate'))
+    start, = struct.unpack_from('<I', data, 4)
+    for at in range(start + 2, start + 2 + 12*struct.unpack_from('<H', data, start)[0], 12):
+        tag = struct.unpack_from('<H', data, at)[0]
+        if tag == 278: struct.pack_into('<HHII', data, at, 278, 4, 1, 2**30) # rows per strip
+        if tag in (256, 257): struct.pack_into('<HHII', data, at, tag, 4, 1, SIDE)
+    return bytes(data)
+
+def comment_gif(n=10_000_000):
+    data = saved(plain('P', 64), 'GIF')
+    at = data.index(b',')
+    return data[:at] + b'!\xfe' + b'\1x'*n + b'\0' + data[at:]
+
+def frames(n=4000): return saved(plain('P', 64), 'GIF', save_all=True, append_images=[Image.new('P', (64, 64), i % 250) for i in range(n)])
+
+def with_apps(n=5_000_000):
+    data = saved(plain('RGB', 400), 'JPEG')
+    return data[:2] + b'\xff\xe2\0\2'*n + data[2:]
+
+BOMBS = {
+    'png, 16-bit grey': lambda: png(16, 0), 'png, 16-bit RGBA': lambda: png(16, 6), 'png, RGB': lambda: png(8, 2), 'png, RGBA': lambda: png(8, 6),
+    'png, palette': lambda: png(8, 3), 'png, 1 bit': lambda: png(1, 0), 'png, interlaced RGB': lambda: png(8, 2, 1), 'png, interlaced RGBA 16': lambda: png(16, 6, 1),
+    'png, 2,000,000 chunks': lambda: png(8, 2, side=64, before=chunk(b'teSt', b'')*2_000_000),
+    'png, compressed text': lambda: png(8, 2, side=64, before=chunk(b'zTXt', b'a\0\0' + zlib.compress(bytes(900_000)))*2000),
+    'png, colour profile': lambda: png(8, 2, side=64, before=chunk(b'iCCP', b'a\0\0' + zlib.compress(bytes(10**9)))),
+    'bmp, run lengths': bmp_rle, 'bmp, 100 MB': lambda: saved(plain('RGB', 5800), 'BMP'),
+    'gif': lambda: saved(plain('P'), 'GIF'), 'gif, long comment': comment_gif, 'gif, 4,000 frames': frames,
+    'jpeg': lambda: saved(plain(), 'JPEG'), 'jpeg, progressive': lambda: saved(plain(), 'JPEG', progressive=True),
+    'jpeg, progressive, 4:4:4': lambda: saved(plain(side=4090), 'JPEG', progressive=True, subsampling=0),
+    'jpeg, 3,000 scans': lambda: more_scans(4000, 3000), 'jpeg, 200 scans of 89 million': lambda: more_scans(SIDE, 200),
+    'jpeg, 5,000,000 segments': with_apps, 'jpeg, looping EXIF': long_exif,
+    'jpeg, CMYK': lambda: saved(plain('CMYK'), 'JPEG'),
+    **{f'tiff, {o}': lambda o=o: saved(plain(), 'TIFF', compression=o) for o in ('tiff_lzw', 'tiff_adobe_deflate', 'packbits', 'jpeg')},
+    'tiff, floats': lambda: saved(plain('F', 5000), 'TIFF', compression='tiff_adobe_deflate'), 'tiff, 32-bit integers': lambda: saved(plain('I', 5000), 'TIFF', compression='tiff_lzw'),
+    'tiff, entries of a megabyte': tiff_entries, 'tiff, one huge strip': tiff_tile,
+    'webp, lossless': lambda: saved(plain(side=9000), 'WEBP', lossless=True, method=0), 'webp': lambda: saved(plain(side=9000), 'WEBP', method=0),
+    'webp, 16 million': lambda: saved(Image.effect_noise((4000, 4000), 80).convert('RGB'), 'WEBP', lossless=True, method=0, quality=0),
+    'avif': lambda: saved(plain(side=6000), 'AVIF', speed=10)}
+
+ANSWER = """
+import sys
+from petpoo.learner import load_classifier
+clf = load_classifier(engine='onnxruntime')
+clf.predict(sys.argv[1])
+try: print('ready', flush=True); input(); print('answered', clf.predict(sys.argv[2]).label)
+except Exception as e: print(type(e).__name__, e)
+"""
+AUDIT = """
+import sys
+from petpoo.audit import measure
+measure(sys.argv[1])
+print('ready', flush=True); input(); print('answered', measure(sys.argv[2])[0]['fault'])
+"""
+
+def tree(process):
+    with_children = [process, *process.children(recursive=True)]
+    return sum(o.memory_info().rss for o in with_children) >> 20
+
+def cost(code, normal, file):
+    "What a process says of `file`, and what that cost: MiB and seconds of processor."
+    run = subprocess.Popen([sys.executable, '-c', code, str(normal), str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    watched = psutil.Process(run.pid)
+    run.stdout.readline()
+    before, used, peak = tree(watched), sum(watched.cpu_times()[:2]), 0
+    run.stdin.write('\n'); run.stdin.flush()
+    began, done = time.perf_counter(), threading.Event()
+    def look():
+        nonlocal peak
+        while not done.wait(0.005):
+            try: peak = max(peak, tree(watched))
+            except psutil.Error: pass
+    thread = threading.Thread(target=look)
+    thread.start()
+    said = run.stdout.read().strip()
+    took = time.perf_counter() - began
+    usage = os.wait4(run.pid, 0)[2]
+    done.set(); thread.join()
+    seconds = usage.ru_utime + usage.ru_stime - used
+    return dict(came_back=said.replace(str(file), file.name)[:160], mib=max(0, peak - before), processor_seconds=round(seconds, 2), seconds=round(took, 2))
+
+def main():
+    wanted, rows = sys.argv[1:] or BOMBS, []
+    with tempfile.TemporaryDirectory() as folder:
+        normal = Path(folder)/'normal.jpg'
+        draw_pet('pug', seed=3, size=512)[0].save(normal)
+        for name in wanted:
+            file = Path(folder)/'bomb.jpg'
+            file.write_bytes(BOMBS[name]())
+            for way, code in dict(answer=ANSWER, audit=AUDIT).items():
+                found = cost(code, normal, file)
+                good = found['mib'] <= MEMORY and found['processor_seconds'] <= SECONDS and found['came_back'].startswith(('answered', 'PetpooError'))
+                rows.append(dict(bomb=name, file_mib=round(file.stat().st_size/2**20, 2), opened_by=way, **found, good=good) | environment())
+                print({k: rows[-1][k] for k in ('bomb', 'file_mib', 'opened_by', 'came_back', 'mib', 'processor_seconds', 'seconds', 'good')}, flush=True)
+    if not sys.argv[1:]:
+        with atomic_path(OUT) as p: pd.DataFrame(rows).to_csv(p, index=False)
+    return not all(o['good'] for o in rows)
+
+if __name__ == '__main__': raise SystemExit(main())
