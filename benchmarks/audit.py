@@ -163,9 +163,9 @@ def _scale_one(folders, n):
     began = time.perf_counter()
     measures, minis = measure_images(table.path.tolist())
     read = time.perf_counter() - began
-    from petpoo.audit import _twins
+    from petpoo.duplicates import find_twins
     began = time.perf_counter()
-    pairs = _twins(measures, minis)
+    pairs = find_twins(measures, minis)
     search = time.perf_counter() - began
     found = timed(lambda: audit(table))
     accused = len(set(pairs.i) | set(pairs.j))
