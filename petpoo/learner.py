@@ -8,8 +8,8 @@ __all__ = ['MODEL', 'RUNS', 'load_classifier']
 # %% ../nbs/32_learner.ipynb #2616df33
 from pathlib import Path
 import petpoo
-from .core import PetpooError
-from .inference import Classifier, _local
+from .core import PetpooError, local_path
+from .inference import Classifier
 
 # %% ../nbs/32_learner.ipynb #ea370e69
 MODEL = Path(petpoo.__file__).parent/'model' # the classifier that the package ships
@@ -23,7 +23,7 @@ def _newest_bundle():
 def _find(where):
     "The folder of the bundle that is meant."
     if where == 'latest': return _newest_bundle()
-    folder = MODEL if where in (None, 'packaged') else Path(_local(where))
+    folder = MODEL if where in (None, 'packaged') else local_path(where)
     return folder/'bundle' if (folder/'bundle').is_dir() else folder
 
 # %% ../nbs/32_learner.ipynb #f3f551c0
