@@ -25,7 +25,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from torch import nn
 from .core import PetpooError, cache_dir, seed_everything, sha256
 from .image import load_image, read_image, resize_image
-from .training import RECIPES, FrozenStatistics, Phase, fit, keep_memory, make_head
+from .training import RECIPES, FrozenStatistics, LoneImage, Phase, fit, keep_memory, make_head
 
 # %% ../nbs/12_features.ipynb #e809901f
 _SCHEMA = 'create table if not exists features (key text primary key, used real, value blob) without rowid'
@@ -190,14 +190,15 @@ def _loader(x, y, rows, bs, shuffle, device):
     def gather(i): return torch.from_numpy(x[rows[i]].astype(np.float32)).to(device), torch.from_numpy(y[rows[i]]).to(device)
     return DataLoader(range(len(rows)), bs=bs, shuffle=shuffle, drop_last=shuffle and len(rows) > bs, create_item=noop, create_batch=gather)
 
-def _feature_learner(learn, model, x, y, train, valid, bs=64, **kwargs):
+def _feature_learner(learn, model, x, y, train, valid, bs=64, cbs=None, **kwargs):
     "A Learner for `model` on features `x` (images, views, ...): all views to train on, the first to validate."
     views = x.shape[1]
     every = (train[:, None]*views + np.arange(views)).ravel()
     device = next(model.parameters()).device
     flat, labels = x.reshape(-1, *x.shape[2:]), np.repeat(y, views)
     dls = DataLoaders(_loader(flat, labels, every, bs, True, device), _loader(flat, labels, valid*views, 4*bs, False, device))
-    return Learner(dls, model, loss_func=learn.loss_func, opt_func=learn.opt_func, metrics=list(learn.metrics), wd=learn.wd, moms=learn.moms, **kwargs)
+    return Learner(dls, model, loss_func=learn.loss_func, opt_func=learn.opt_func, metrics=list(learn.metrics), wd=learn.wd, moms=learn.moms,
+                   cbs=[LoneImage(), *(cbs or [])], **kwargs)
 
 # %% ../nbs/12_features.ipynb #4af4531e
 def _sides(learn): return [np.flatnonzero(learn.dls.table['split'] == o) for o in ('train', 'valid')]
@@ -234,7 +235,7 @@ def split_body(
     "Cut a body into its early layers and its last stages. Raises `PetpooError` where it is no sequence of layers."
     body, late = learn.model[0].eval(), {id(p) for p in learn.splitter(learn.model)[1]}
     layers = _sequence(body)
-    cut = next(i for i, o in enumerate(layers) if late & {id(p) for p in o.parameters()})
+    cut = next((i for i, o in enumerate(layers) if late & {id(p) for p in o.parameters()}), len(layers))
     parts = nn.Sequential(*layers[:cut]), nn.Sequential(*layers[cut:], nn.Flatten())
     if not _same(body, nn.Sequential(*parts), learn.dls.spec.size): raise PetpooError(f'the body of {learn.arch} is no sequence of layers, so it cannot be cut; train it on images (`fit` with the learner itself)')
     return parts
@@ -245,7 +246,7 @@ def _same(a, b, size):
     x = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(p.device)
     with torch.inference_mode():
         try: return torch.allclose(a(x), b.eval()(x), atol=1e-4)
-        except RuntimeError: return False # shapes that do not fit
+        except Exception: return False # what a layer gives, the next cannot take
 
 # %% ../nbs/12_features.ipynb #f99bc555
 def stage_learner(

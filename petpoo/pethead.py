@@ -88,6 +88,7 @@ def pet_learner(
 
 def _fit_species(head, x, is_cat):
     "Set the species' layer: the fewest weights that do, both species counted alike."
+    if len({*is_cat}) < 2: raise PetpooError(f'all training images show {"cats" if is_cat[0] else "dogs"}: a head for pets needs both to train on')
     found = LogisticRegression(C=1e-4, class_weight='balanced', max_iter=1000).fit(x, is_cat)
     head.species_weight.copy_(torch.tensor(found.coef_[0]))
     head.species_bias.copy_(torch.tensor(found.intercept_[0]))

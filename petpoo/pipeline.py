@@ -31,19 +31,29 @@ class InputSpec:
     std: tuple = (1., 1., 1.) # each channel is divided by it
 
 # %% ../nbs/10_pipeline.ipynb #54cbee82
+def _species_by_class(table, target):
+    "Class -> species, in alphabetical order."
+    unknown = int((table[target] == '').sum())
+    if unknown: raise PetpooError(f'{unknown} of {len(table)} images have no {target}: add it to the table, or learn the other target')
+    pairs = sorted({*zip(table[target], table['species'])})
+    species = dict(pairs)
+    if len(species) < len(pairs):
+        odd = ', '.join(sorted({c for c, s in pairs if species[c] != s}))
+        raise PetpooError(f'a class of column {target!r} has more than one species: {odd}; correct the table')
+    return species
+
 def input_spec(
     table: pd.DataFrame, # the data table
     size: int|tuple[int, int] = 224, # the side, or (height, width), in pixels
     resize: str = 'squish', # 'squish', 'crop' or 'pad'
     target: str = 'label', # the column to learn: 'label' or 'species'
+    classes: dict[str, str]|None = None, # class -> species, one an output; None: those in the table, in alphabetical order
 ) -> InputSpec: # without normalisation, which the network's weights decide
-    "Classes in alphabetical order, and the species of each."
+    "Classes and the species of each. Raises `PetpooError` for fewer than two classes, and for images of none."
     if target not in ('label', 'species'): raise PetpooError(f"the target is 'label' or 'species', not {target!r}")
-    unknown = int((table[target] == '').sum())
-    if unknown: raise PetpooError(f'{unknown} of {len(table)} images have no {target}: add it to the table, or learn the other target')
-    pairs = sorted({*zip(table[target], table['species'])})
-    species = dict(pairs)
-    if len(species) < len(pairs): raise PetpooError(f'a class of column {target!r} has more than one species: {", ".join(sorted({c for c, s in pairs if species[c] != s}))}; correct the table')
+    found = _species_by_class(table, target)
+    species = found if classes is None else dict(classes)
+    if other := sorted({*found} - {*species}): raise PetpooError(f'{other[0]} in column {target!r} is none of the {len(species)} given classes; leave its images out')
     if len(species) < 2: raise PetpooError(f'only one class ({next(iter(species))}) in column {target!r}: a classifier needs two or more')
     return InputSpec(height_width(size), resize, list(species), species, target)
 
@@ -53,7 +63,7 @@ def _open(path, spec): return PILImage(load_image(path, spec.size, spec.resize))
 def _parts(table):
     "Row numbers of the training and of the validation split."
     train, valid = (np.flatnonzero(table['split'] == o) for o in ('train', 'valid'))
-    if not len(train) or not len(valid): raise PetpooError(f'the table has {len(train)} images to train on and {len(valid)} to validate on: make a split first (petpoo.data.split_table)')
+    if not len(train) or not len(valid): raise PetpooError(f'the table has {len(train)} images to train on and {len(valid)} to validate on: hold out another share (--valid), or make a split with both (petpoo.data.split_table)')
     return train, valid
 
 # %% ../nbs/10_pipeline.ipynb #f996d3d3
@@ -66,10 +76,11 @@ def get_dls(
     bs: int = 32, # images in a batch
     num_workers: int = 0, # processes that read photos; 0 reads them in this one
     seed: int = 42, # of the order of the training batches
+    classes: dict[str, str]|None = None, # class -> species, one an output; None: those in the table
 ) -> DataLoaders: # with an `InputSpec` as `spec` and the table as `table`
     "fastai DataLoaders from the data table. Raises `PetpooError` where there is nothing to train or validate on."
     check_table(table)
-    spec = input_spec(table, size, resize, target)
+    spec = input_spec(table, size, resize, target, classes)
     train, valid = _parts(table)
     tfms = augment if isinstance(augment, list) else aug_transforms() if augment else []
     block = DataBlock(
