@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The Dockerfile's lines, read out of it and run in a fresh virtual environment: bash .ci/container.sh PHOTO
-# Checked: it installs, serves, is healthy, answers a photo, has no torch; its size is told.
+# Checked: it installs, serves, is healthy, answers a photo, has no torch, stops within five seconds of a signal; its size is told.
 set -eu
 root=$(pwd) work=$(mktemp -d)
 photo=$(realpath "$1")
@@ -17,6 +17,7 @@ grep '^RUN pip' "$root/Dockerfile" | sed 's/^RUN //' | here > "$work/install.sh"
 cat "$work/install.sh"
 bash -e "$work/install.sh" > "$work/install.log" 2>&1 || { tail -20 "$work/install.log"; exit 1; }
 cd "$work"
+export TMPDIR="$work/tmp" && mkdir "$TMPDIR"
 line '^CMD' | python -c 'import json, os, sys; words = json.load(sys.stdin); os.execvp(words[0], words)' > server.log 2>&1 &
 server=$!
 health=$(line '^HEALTHCHECK')
@@ -25,4 +26,10 @@ eval "$health"
 curl -sf --data-binary @"$photo" http://127.0.0.1:7860/api/predict | python -c 'import json, sys; o = json.load(sys.stdin); print(o["label"], o["shampoo"])'
 python -c 'import importlib.util as u; found = [o for o in ("torch", "fastai", "torchvision", "timm") if u.find_spec(o)]; assert not found, found'
 grep -q '^USER petpoo' "$root/Dockerfile"
-echo "installed: $(($(du -sm "$work/venv" | cut -f1) - before)) MB on top of Python; resident memory: $(($(awk "/VmRSS/ {print \$2}" /proc/$server/status)/1024)) MB"
+memory=$(($(awk "/VmRSS/ {print \$2}" /proc/$server/status)/1024)) before_stop=$SECONDS
+kill -TERM $server
+wait $server || { echo "stopped with exit code $?"; exit 1; }
+server=
+[ $((SECONDS - before_stop)) -le 5 ] || { echo "stopped after $((SECONDS - before_stop)) s"; exit 1; }
+ls -d "${TMPDIR:-/tmp}"/petpoo-uploads-* 2> /dev/null | grep -q . && { echo 'uploads were left behind'; exit 1; }
+echo "installed: $(($(du -sm "$work/venv" | cut -f1) - before)) MB on top of Python; resident memory: $memory MB"
