@@ -4,6 +4,7 @@ nbdev reads the notebooks, fastcore the docments; Sphinx with MyST-NB and Furo r
 nowhere fails the build. --links asks the addresses outside instead, and needs the network.
 Run from the project's root, after pip install -e '.[dev,docs]'."""
 import ast, inspect, os, re, shutil, sys
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from execnb.nbio import mk_cell, write_nb
@@ -84,6 +85,7 @@ def definition(node, module, owner=''):
     for name in path.split('.'): obj = inspect.getattr_static(obj, name)
     obj = getattr(obj, '__func__', obj)
     text = NAMES.linkify(ast.get_docstring(node))
+    if isinstance(obj, cached_property): obj = property(obj.func)
     if isinstance(obj, property):
         back = docments(obj.fget, full=True)['return']
         return directive('property', path, module.__name__, text, NAMES.link_line(back['docment'] or ''), options=f'\n:type: {kind_of(back["anno"])}' if kind_of(back['anno']) else '')

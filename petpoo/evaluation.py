@@ -6,14 +6,16 @@
 __all__ = ['HOW', 'levels', 'write_evaluation', 'read_run', 'run_names', 'write_comparison']
 
 # %% ../nbs/25_evaluation.ipynb #a9762a2c
-import io, json
+import io, json, os
 from pathlib import Path
 import pandas as pd
 from .core import PetpooError, atomic_path
 from .comparison import plot_comparison
 from .curves import OperatingPoint, plot_operating_point, plot_precision_recall, plot_reliability, plot_roc
 from .metrics import classes_of, evaluate, plot_confusion, read_predictions, save_predictions, species_predictions
+from .names import shown
 from .page import html_image, html_table, html_text, write_page
+from .tables import write_csv
 
 # %% ../nbs/25_evaluation.ipynb #b2a51bc6
 def levels(
@@ -38,9 +40,10 @@ def _png(draw):
     import matplotlib.pyplot as plt
     before = plt.get_fignums()
     try:
-        drawn = draw()
         buffer = io.BytesIO()
-        getattr(drawn, 'figure', drawn).savefig(buffer, format='png', dpi=110, facecolor='white')
+        with plt.rc_context({'text.parse_math': False}): # a dollar sign in a class's name begins no formula
+            drawn = draw()
+            getattr(drawn, 'figure', drawn).savefig(buffer, format='png', dpi=110, facecolor='white')
         return buffer.getvalue()
     except PetpooError: return None
     finally:
@@ -97,16 +100,16 @@ def read_run(
     where: str|Path, # a folder that holds predictions.csv, or such a file
 ) -> pd.DataFrame: # a predictions table
     "The predictions of a run."
-    file = Path(where)/'predictions.csv' if Path(where).is_dir() else Path(where)
-    if not file.is_file(): raise PetpooError(f'{file} does not exist; give a folder that petpoo train or petpoo evaluate wrote')
+    file = Path(where)/'predictions.csv' if os.path.isdir(where) else Path(where)
+    if not os.path.exists(file): raise PetpooError(f'{file} does not exist; give a folder that petpoo train or petpoo evaluate wrote')
     return read_predictions(file)
 
 def run_names(
     places: list, # folders or files
 ) -> list: # names that differ
     "The last part of each place; where two are the same, the whole."
-    short = [Path(o).resolve().name for o in places]
-    return short if len({*short}) == len(short) else [str(o) for o in places]
+    short = [shown(os.path.basename(os.path.realpath(o))) for o in places]
+    return short if len({*short}) == len(short) else [shown(o) for o in places]
 
 def write_comparison(
     comparison, # from `compare`
@@ -115,7 +118,7 @@ def write_comparison(
 ):
     "Write the table of a comparison, its plot and the confusion matrices side by side."
     out = Path(out)
-    with atomic_path(out/'compare.csv') as p: comparison.table.to_csv(p, index=False, float_format='%.6g')
+    write_csv(comparison.table, out/'compare.csv', float_format='%.6g')
     for name, draw in dict(compare=lambda: plot_comparison(comparison), confusion=lambda: plot_confusion(*runs, names=comparison.runs)).items():
         png = _png(lambda: _figure(draw()))
         with atomic_path(out/f'{name}.png') as p: p.write_bytes(png)

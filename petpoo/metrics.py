@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
-from .core import PALETTE, PetpooError, atomic_path, nearest
+from .core import PALETTE, PetpooError, nearest
+from .tables import read_csv, write_csv
 
 # %% ../nbs/20_metrics.ipynb #824a9448
 TEXT = ['path', 'truth', 'predicted']
@@ -110,15 +111,18 @@ def save_predictions(
     csv: str|Path, # the file to write, whole or not at all
 ):
     "Write a predictions table as CSV, probabilities to six significant digits."
-    check_predictions(df)
-    with atomic_path(csv) as tmp: df.to_csv(tmp, index=False, float_format='%.6g', errors='surrogateescape')
+    write_csv(check_predictions(df), csv, float_format='%.6g')
+
+def _number(column):
+    "A column as numbers, if all of it is."
+    try: return column if column.name in TEXT or (column == '').any() else pd.to_numeric(column)
+    except ValueError: return column
 
 def read_predictions(
     csv: str|Path, # written by `save_predictions`, and perhaps edited; `predicted` and `loss` need not be there
 ) -> pd.DataFrame: # a predictions table
-    "Read a predictions table; `predicted` and `loss` are computed again from the truth and the probabilities in the file."
-    try: df = pd.read_csv(csv, dtype={o: str for o in TEXT}, keep_default_na=False, encoding='utf-8-sig', encoding_errors='surrogateescape') # a spreadsheet may add a mark in front
-    except (OSError, ValueError) as e: raise PetpooError(f'cannot read predictions from {csv}: {e}') from e
+    "Read a predictions table; `predicted` and `loss` are computed again from the truth and the probabilities in the file. Raises `PetpooError` with the line or the photo that is wrong."
+    df = read_csv(csv).reset_index(drop=True).apply(_number)
     try:
         _check_columns(df, ['path', 'truth'])
         table = predictions_table(df.path, df.truth, probs_of(df), classes_of(df))
