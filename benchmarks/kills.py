@@ -76,10 +76,12 @@ def cases(bench):
     train = lambda out: [*CLI, 'train', '--data', bench.data, '--out', out, *TRAIN]
     again = lambda out: [*CLI, 'train', '--resume', out] if (out/'settings.json').exists() else train(out)
     evaluate = lambda out: [*CLI, 'evaluate', run, bench.data, '--out', out]
-    same = dict(export=lambda out: [*CLI, 'export', run, '--out', out], audit=lambda out: [*CLI, 'audit', bench.data, '--out', out],
+    export = lambda out: [*CLI, 'export', run, '--out', out]
+    done = lambda out: [*CLI, 'info', out] if out.exists() else export(out) # a bundle that is there is whole, and not replaced
+    same = dict(audit=lambda out: [*CLI, 'audit', bench.data, '--out', out],
                 correction=lambda out: [sys.executable, '-c', CORRECT, out])
     kept = lambda out: [*CLI, 'evaluate', run, found, '--out', out] if (found := out/'predictions.csv').exists() else evaluate(out) # it is never replaced
-    return dict(train=(train, again), evaluate=(evaluate, kept)) | {k: (v, v) for k, v in same.items()}
+    return dict(train=(train, again), evaluate=(evaluate, kept), export=(export, done)) | {k: (v, v) for k, v in same.items()}
 
 def weights(out): return sha256(out/'bundle'/'weights.safetensors') if (out/'bundle'/'weights.safetensors').exists() else ''
 
