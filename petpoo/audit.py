@@ -20,7 +20,7 @@ from .image import SUFFIXES
 from .measures import BATCH, ISSUES, MEASURES, MINI, SIDE, issue_rows, issue_score, measure, measure_images
 from .names import count, few, file_name, shown
 from .page import html_image, html_table, html_text, write_page
-from .tables import check_file, read_csv, write_csv
+from .tables import read_csv, write_csv
 
 # %% ../nbs/03_audit.ipynb #4ea9425b
 @dataclass(frozen=True)
@@ -318,7 +318,6 @@ def read_cleaning(
 ) -> pd.DataFrame: # a row a decision, paths absolute
     "Read a cleaning list; relative paths start at its folder."
     csv = Path(os.path.abspath(Path(csv).expanduser()))
-    check_file(csv, ' as a cleaning list')
     cleaning = _check_cleaning(read_csv(csv), str(csv))
     return cleaning.assign(path=[os.path.abspath(csv.parent/o) for o in cleaning.path])
 

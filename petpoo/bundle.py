@@ -6,23 +6,22 @@
 __all__ = ['FORMAT', 'is_text', 'read_config', 'write_config', 'figure_text', 'toy_bundle']
 
 # %% ../nbs/29_bundle.ipynb #57d141bd
-import json, math, re, reprlib
+import json, math, reprlib
 from pathlib import Path
 import numpy as np
 import petpoo
 from .core import PetpooError, atomic_folder, atomic_path, environment, sha256
 from .graph import MAX_GRAPH
 from .image import RESIZE
+from .names import shown
 
 # %% ../nbs/29_bundle.ipynb #07e698cd
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]')
-
 def is_text(
     v, # any value
     most: int = 200, # characters
 ) -> bool:
     "Is it a text with something in it that is safe to print?"
-    return type(v) is str and 0 < len(v) <= most and not _UNSAFE.search(v)
+    return type(v) is str and 0 < len(v) <= most and shown(v) == v
 
 # %% ../nbs/29_bundle.ipynb #e3fd8db1
 def _number(v, low=-1e6, high=1e6): return type(v) in (int, float) and low <= v <= high

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import petpoo
 from .core import PetpooError, atomic_path, cache_dir, sha256
-from .names import safe_output, shown
+from .names import count, few, safe_output, shown
 
 # %% ../nbs/50_cli.ipynb #3f94ffdc
 SAMPLE = dict(n=740, size=256, seed=0) # what `petpoo train` draws when it is given no photographs
@@ -127,27 +127,24 @@ def _contents(paths):
 
 def _write_table(table, folder, run):
     "Keep the run's images with their contents; the other images of the data, which it leaves out, have none."
-    from petpoo.data import read_table
     import pandas as pd
+    from petpoo.data import read_table
+    from petpoo.tables import write_csv
     others = read_table(folder)
     others = others[~others['path'].isin(table['path'])].assign(split='', content='')
     rows = pd.concat([table.assign(content=_contents(table['path'])), others], ignore_index=True)
-    with atomic_path(run/'table.csv') as p: rows.to_csv(p, index=False, errors='surrogateescape')
+    write_csv(rows, run/'table.csv')
 
 def _read_run_table(run):
     "What `_write_table` wrote."
-    import pandas as pd
     from petpoo.data import COLUMNS
-    try: rows = pd.read_csv(run/'table.csv', dtype=str, keep_default_na=False, encoding_errors='surrogateescape')
-    except (OSError, ValueError) as e: raise PetpooError(f'{run} has no readable table.csv, so its split is not known: start a new run') from e
+    from petpoo.tables import read_csv
+    try: rows = read_csv(run/'table.csv').reset_index(drop=True)
+    except PetpooError as e: raise PetpooError(f'{run} has no readable table.csv, so its split is not known: start a new run') from e
     if not {*COLUMNS, 'content'} <= {*rows}: raise PetpooError(f'{run}/table.csv lacks columns, so its split is not known: start a new run')
     return rows
 
 # %% ../nbs/50_cli.ipynb #250fa236
-def _few(paths, n=3): return ', '.join([*paths[:n]]) + (f' and {len(paths) - n:,} more' if len(paths) > n else '')
-
-def _images(n): return f'{n:,} image' + ('' if n == 1 else 's')
-
 def _added(folder, known):
     "How many images the data have now that they did not have at the start."
     from petpoo.data import read_table
@@ -162,9 +159,9 @@ def _run_table(run, args):
     now[:] = _contents(table['path'])
     gone, same = table[now == ''], table[now == table['content']]
     changed = table[(now != '') & (now != table['content'])]
-    if not {'train', 'valid'} <= {*same['split']}: raise PetpooError(f'{run} began with {_images(len(table))}; {len(gone):,} are gone and {len(changed):,} have changed, too many to go on: {_few([*gone["path"], *changed["path"]])}; put them back or start a new run')
-    notes = [f'{_images(len(o))} of this run {what}, left out: {_few([*o["path"]])}' for o, what in ((gone, 'gone or unreadable'), (changed, 'changed since it began')) if len(o)]
-    if n := _added(folder, rows['path']): notes.append(f'{_images(n)} added since the run began, left out')
+    if not {'train', 'valid'} <= {*same['split']}: raise PetpooError(f'{run} began with {count(len(table), "image")}; {len(gone):,} are gone and {len(changed):,} have changed, too many to go on: {few([*gone["path"], *changed["path"]])}; put them back or start a new run')
+    notes = [f'{count(len(o), "image")} of this run {what}, left out: {few([*o["path"]])}' for o, what in ((gone, 'gone or unreadable'), (changed, 'changed since it began')) if len(o)]
+    if n := _added(folder, rows['path']): notes.append(f'{count(n, "image")} added since the run began, left out')
     classes = dict(sorted({*zip(table[args.target], table['species'])}))
     return same.drop(columns='content').reset_index(drop=True), classes, notes
 
@@ -244,7 +241,7 @@ def _predictions(learn, held):
         with contextlib.suppress(PetpooError): return bool(read_image(path, at_least=(1, 1)))
         return False
     good = held[[readable(o) for o in held['path']]]
-    _say(f'{_images(len(held) - len(good))} of {len(held):,} cannot be read any more and are left out: {_few([*held.drop(good.index)["path"]])}')
+    _say(f'{count(len(held) - len(good), "image")} of {len(held):,} cannot be read any more and are left out: {few([*held.drop(good.index)["path"]])}')
     return get_predictions(learn, good.reset_index(drop=True)) if len(good) else None
 
 def _measure(learn, table, run):
@@ -280,7 +277,7 @@ def train(
     _measure(learn, table, run)
     from petpoo.export import export_bundle
     clf = export_bundle(learn, run/'bundle', _run_figures(run))
-    if n := clf.config['data'].get('unreadable'): _say(f'The bundle was calibrated without {_images(n)} that cannot be read any more')
+    if n := clf.config['data'].get('unreadable'): _say(f'The bundle was calibrated without {count(n, "image")} that cannot be read any more')
     print(f'Written to {run}')
     for name, what in WRITTEN.items():
         if (run/name).exists(): _say(f'{name:<16} {what}')

@@ -20,7 +20,7 @@ from .core import PALETTE, PetpooError, nearest, sha256
 from .folders import SUFFIXES, find_folder, is_system, labelled_images, list_folder, list_images, split_of
 from .image import read_image
 from .names import class_name, count, few, file_name, shown
-from .tables import check_file, open_text, read_csv
+from .tables import open_text, read_csv
 
 # %% ../nbs/02_data.ipynb #d153c2d7
 COLUMNS = ['path', 'label', 'species', 'split', 'group']
@@ -386,9 +386,8 @@ def class_weights(
 
 # %% ../nbs/02_data.ipynb #56f5e6ac
 def _content(path):
-    check_file(path)
     try: return sha256(path)
-    except OSError as e: raise PetpooError(f'{path} cannot be read: {e.strerror}; read the table again') from e
+    except (OSError, ValueError) as e: raise PetpooError(f'{path} cannot be read: {getattr(e, "strerror", None) or e}; read the table again') from e
 
 def fingerprint(
     table: pd.DataFrame, # the data table; repeated rows count once

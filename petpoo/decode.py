@@ -11,9 +11,9 @@ import atexit, contextlib, io, json, os, re, signal, struct, subprocess, sys, th
 from importlib.util import find_spec
 from pathlib import Path
 import numpy as np
-import petpoo
 from PIL import Image, UnidentifiedImageError
-from .core import NO_FILE, PetpooError, open_file
+from .core import NO_FILE, PetpooError, open_file, start_python
+from .names import first_line
 try: import resource
 except ImportError: resource = None # Windows
 
@@ -102,8 +102,10 @@ def _to_8_bits(im):
     a = np.asarray(im)
     finite = np.isfinite(a)
     if not finite.any(): raise PetpooError('holds no number that could be a brightness')
-    low, high = _scale(a, *(float(f(a, where=finite, initial=a[finite][0])) for f in (np.min, np.max)))
-    levels = np.where(finite, a, low).astype(np.float32)
+    some = a.flat[finite.argmax()]
+    low, high = _scale(a, *(float(f(a, where=finite, initial=some)) for f in (np.min, np.max)))
+    levels = a.astype(np.float32)
+    np.copyto(levels, low, where=~finite)
     levels -= low
     levels *= 255/max(high - low, 1e-30)
     return Image.fromarray(np.rint(levels, out=levels).clip(0, 255, out=levels).astype(np.uint8))
@@ -218,10 +220,10 @@ def _frames(im):
     with contextlib.suppress(Exception): return 2 if im.format != 'MPO' and getattr(im, 'is_animated', False) else 1
     return 1
 
-def _facts(im, pixels_size):
+def _facts(im):
     "What the file says about itself; width and height as the picture is seen."
     turned = orientation(im)
-    w, h = pixels_size[::-1] if turned > 4 else pixels_size
+    w, h = im.size[::-1] if turned > 4 else im.size
     return dict(format='JPEG' if im.format == 'MPO' else im.format or '', mode=im.mode, orientation=turned,
                 frames=_frames(im), width=w, height=h)
 
@@ -230,7 +232,7 @@ def _decode(file, at_least, cheap):
     "Decode a file object to upright RGB; `cheap` raises `_Expensive` where that could cost much."
     passes = _jpeg_passes(file) if cheap and sniff(_head(file)) == 'JPEG' else 0
     im = _open(file)
-    facts = _facts(im, im.size)
+    facts = _facts(im)
     if at_least and facts['orientation'] > 4: at_least = at_least[::-1]
     pixels = im.width*im.height
     if at_least and im.format in ('JPEG', 'MPO'): im.draft(im.mode, at_least)
@@ -269,8 +271,7 @@ def _reason(e):
     if getattr(e, 'strerror', '') == NO_FILE: return f'is {NO_FILE}'
     if isinstance(e, UnidentifiedImageError): return 'is damaged: its header makes no sense'
     if isinstance(e, Image.DecompressionBombError): return f'claims more than {MAX_PIXELS:,} pixels: make it smaller first'
-    said = str(getattr(e, 'strerror', None) or e).strip()
-    return f'is damaged: {said.splitlines()[0] if said else type(e).__name__}'
+    return f'is damaged: {getattr(e, "strerror", None) or first_line(e)}'
 
 _TOO_MUCH = f'takes more than {_SECONDS} seconds or {_MEMORY >> 20} MiB to decode: save it as a smaller JPEG'
 
@@ -307,14 +308,10 @@ def serve_decoder():
         sys.stdout.buffer.flush()
 
 # %% ../nbs/00a_decode.ipynb #2ee8c98e
-_START = 'import json, sys; sys.path[:] = json.loads(sys.argv[1]); from petpoo.decode import serve_decoder; serve_decoder()'
-
 class _Decoder:
     "A process that decodes photos within limits."
     def __init__(self):
-        path = [str(Path(petpoo.__file__).parent.parent), *filter(None, sys.path)]
-        env = os.environ | dict(OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1')
-        self.process = subprocess.Popen([sys.executable, '-I', '-c', _START, json.dumps(path)], env=env, start_new_session=True,
+        self.process = start_python('from petpoo.decode import serve_decoder; serve_decoder()', start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def ask(self, job, data): # a line and bytes -> a line and bytes; raises OSError or ValueError where the process ended

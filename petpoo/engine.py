@@ -11,8 +11,9 @@ from importlib import metadata
 from pathlib import Path
 import numpy as np
 import petpoo
-from .core import PetpooError, atomic_path, cache_dir, environment, optional_import, sha256
+from .core import PetpooError, atomic_path, cache_dir, environment, optional_import, sha256, start_python
 from .graph import check_graph
+from .names import first_line
 
 # %% ../nbs/29a_engine.ipynb #80589fa3
 os.environ['ORT_DISABLE_TELEMETRY'] = '1'
@@ -21,11 +22,6 @@ import onnxruntime as ort
 ort.disable_telemetry_events()
 
 # %% ../nbs/29a_engine.ipynb #ba2c6aa8
-def _line(e):
-    "The first line of an exception, with nothing that a terminal would obey."
-    first = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
-    return ''.join(o if o.isprintable() else '?' for o in first)
-
 def _give_back():
     "Hand freed memory back to the system, where the C library would keep it (glibc)."
     with contextlib.suppress(OSError, AttributeError, TypeError): ctypes.CDLL(None).malloc_trim(0)
@@ -46,7 +42,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads
         options.log_severity_level = 4 # what goes wrong comes as an exception, not on the terminal too
         try: self.session = ort.InferenceSession(str(file), options, providers=['CPUExecutionProvider'], enable_fallback=0) # another try would print
-        except Exception as e: raise PetpooError(f'{file} is not a model that ONNX Runtime {ort.__version__} can load: {_line(e)}') from e
+        except Exception as e: raise PetpooError(f'{file} is not a model that ONNX Runtime {ort.__version__} can load: {first_line(e)}') from e
         self.inputs, self.outputs = ([o.name for o in side] for side in (self.session.get_inputs(), self.session.get_outputs()))
         _give_back()
 
@@ -56,7 +52,7 @@ class OnnxRuntime:
     ) -> list[np.ndarray]: # an array for each output, in their order
         "Run the graph."
         try: return self.session.run(None, {self.inputs[0]: batch}, None if keep else _shrinking())
-        except Exception as e: raise PetpooError(f'{self.file} does not take images of shape {batch.shape}: {_line(e)}') from e
+        except Exception as e: raise PetpooError(f'{self.file} does not take images of shape {batch.shape}: {first_line(e)}') from e
 
 # %% ../nbs/29a_engine.ipynb #a7891042
 class OpenVino:
@@ -68,7 +64,7 @@ class OpenVino:
         ov = optional_import('openvino', 'openvino')
         self.file, self.local = Path(file), threading.local()
         try: self.model = ov.Core().compile_model(str(file), 'CPU', dict(PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=threads))
-        except Exception as e: raise PetpooError(f'{file} is not a model that OpenVINO {_version("openvino")} can load: {_line(e)}') from e
+        except Exception as e: raise PetpooError(f'{file} is not a model that OpenVINO {_version("openvino")} can load: {first_line(e)}') from e
         self.inputs, self.outputs = ([o.any_name for o in side] for side in (self.model.inputs, self.model.outputs))
         self.fits = lambda shape: self.model.inputs[0].partial_shape.compatible(ov.PartialShape(shape))
         _give_back()
@@ -81,7 +77,7 @@ class OpenVino:
         if not self.fits(batch.shape): raise PetpooError(f'{self.file} does not take images of shape {batch.shape}') # by itself it would
         if not hasattr(self.local, 'request'): self.local.request = self.model.create_infer_request()
         try: found = self.local.request.infer({self.inputs[0]: batch})
-        except Exception as e: raise PetpooError(f'{self.file} does not take images of shape {batch.shape}: {_line(e)}') from e
+        except Exception as e: raise PetpooError(f'{self.file} does not take images of shape {batch.shape}: {first_line(e)}') from e
         answers = [found[o].copy() for o in self.model.outputs] # the next request would write over them
         if not keep: del self.local.request
         return answers
@@ -115,15 +111,13 @@ def _trial(name, file, threads, *size):
     except PetpooError as e: print(json.dumps(str(e)))
 
 # %% ../nbs/29a_engine.ipynb #6c9dfcd6
-_CHILD = 'import sys; sys.path = sys.argv[6:]; from petpoo.engine import _trial; _trial(*sys.argv[1:6])'
+_CHILD = 'from petpoo.engine import _trial; _trial(*sys.argv[1:])'
 
 def _start(name, file, threads, size):
     "The process of a trial."
-    paths = [str(Path(petpoo.__file__).parent.parent), *filter(None, sys.path)]
     given = [name, str(file), str(min(threads, 4)), *map(str, size)]
     pipes = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    env = os.environ | dict(OPENBLAS_NUM_THREADS='1') # each of its threads would reserve memory
-    return subprocess.Popen([sys.executable, '-I', '-c', _CHILD, *given, *paths], env=env, bufsize=0, **pipes) # unbuffered: `readline` leaves the rest
+    return start_python(_CHILD, *given, bufsize=0, **pipes) # unbuffered: `readline` leaves the rest
 
 def _reason(child, said):
     "What a trial printed last: None, or what is wrong; a crash prints neither."

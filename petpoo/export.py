@@ -24,6 +24,7 @@ from .data import fingerprint
 from .engine import vouch
 from .inference import Classifier, preprocess, softmax
 from .metrics import choose_threshold, evaluate, predictions_table, species_predictions, wilson_interval
+from .names import first_line
 from .training import predict_probs
 
 # %% ../nbs/31_export.ipynb #e4826257
@@ -54,7 +55,7 @@ def _quiet():
 def _one_line():
     "What torch's exporter cannot translate, in one line."
     try: yield
-    except Exception as e: raise PetpooError(f'this network cannot be written as an ONNX graph ({str(e).strip().splitlines()[0][:200]}): train another architecture') from e
+    except Exception as e: raise PetpooError(f'this network cannot be written as an ONNX graph ({first_line(e)}): train another architecture') from e
 
 def to_onnx(
     model: torch.nn.Sequential, # images (n, 3, height, width) -> logits (n, classes)
@@ -248,7 +249,7 @@ def compare_eight_bit(
 ) -> dict: # milliseconds and accuracy of both; `chosen`, whether the 8-bit graph is to be taken, and `why`
     "Make an 8-bit variant and measure what it gains and costs."
     try: _eight_bit(clf.folder/'model.onnx', out, clf, calibration)
-    except Exception as e: return dict(chosen=False, why=f'it cannot be made ({str(e).strip().splitlines()[0][:100] if str(e).strip() else type(e).__name__})')
+    except Exception as e: return dict(chosen=False, why=f'it cannot be made ({first_line(e, 100)})')
     eight = type(clf._engine)(out, clf.threads)
     ms = _race([clf._engine, eight], clf.config['size'])
     logits, _, rows = _ask(clf, paths)

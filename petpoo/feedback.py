@@ -77,7 +77,7 @@ class Feedback:
             if not before: self._check_room(db)
             with atomic_path(self.folder/label/name) as p: p.write_bytes(data)
             _write(db, row)
-        if before and before['label'] != label: (self.folder/before['label']/name).unlink(missing_ok=True)
+            if before and before['label'] != label: (self.folder/before['label']/name).unlink(missing_ok=True)
         return self.folder/label/name
 
     def _check_room(self, db):

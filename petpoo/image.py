@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps
 from .core import PetpooError, nearest
 from .decode import FORMATS, MAX_BYTES, MAX_PIXELS, SUFFIXES, decode_photo, orientation, to_rgb, upright
+from .names import first_line
 
 # %% ../nbs/00a_image.ipynb #321078e0
 def _from_array(a):
@@ -28,7 +29,7 @@ def _from_pillow(im):
         raise PetpooError(f'the image has {im.width}x{im.height} pixels, more than {MAX_PIXELS:,}: make it smaller first')
     try: return upright(to_rgb(im), orientation(im))
     except PetpooError: raise
-    except Exception as e: raise PetpooError(f'the image is damaged: {(str(e) or type(e).__name__).splitlines()[0]}') from e
+    except Exception as e: raise PetpooError(f'the image is damaged: {first_line(e)}') from e
 
 # %% ../nbs/00a_image.ipynb #508cf083
 def read_image(

@@ -29,6 +29,7 @@ from sklearn import metrics as skm
 from torch import nn
 from .core import PetpooError, atomic_path, get_random_state, nearest, same_random_state, seed_everything, set_random_state
 from .data import class_weights
+from .names import first_line
 
 # %% ../nbs/11_training.ipynb #f818f2a6
 PACKAGED = dict( # architectures whose ImageNet weights come with the installation (Apache-2.0)
@@ -50,13 +51,11 @@ def _load_packaged(
     body.load_state_dict(state, strict=False)
 
 # %% ../nbs/11_training.ipynb #dfb9a3f4
-def _line(e): return (str(e).strip().splitlines() or [type(e).__name__])[0][:120]
-
 def _fetched(arch, make):
     "What `make` returns; a failed download becomes one line."
     try: return make()
     except Exception as e:
-        raise PetpooError(f'no pretrained weights for {arch} ({_line(e)}): without a network use {" or ".join(PACKAGED)}, whose weights are installed, or train from scratch (pretrained=False)') from e
+        raise PetpooError(f'no pretrained weights for {arch} ({first_line(e, 120)}): without a network use {" or ".join(PACKAGED)}, whose weights are installed, or train from scratch (pretrained=False)') from e
 
 def _timm_body(arch, pretrained, **kwargs):
     "timm gives a network without its classifier; `img_size` prepares some of them for another size."
@@ -118,7 +117,7 @@ def make_body(
             _check_size(found[0], size)
             return found
         except PetpooError: raise
-        except Exception as e: faults.append(_line(e))
+        except Exception as e: faults.append(first_line(e, 120))
     h, w = native
     advice = 'choose another architecture' if native == tuple(size) else f"use its own size, --size {h if h == w else f'{h}x{w}'}"
     raise PetpooError(f'{arch} does not take pictures of {size[0]}x{size[1]} pixels ({faults[0]}): {advice}')

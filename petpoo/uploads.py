@@ -12,33 +12,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
-from .core import PetpooError
+from .core import PetpooError, lock_path
 
 # %% ../nbs/40a_uploads.ipynb #2b75bf4d
-try: import fcntl
-except ImportError: fcntl = None # Windows: folders are removed at the end, but not after a kill
-
 PREFIX = 'petpoo-uploads-'
-
-def _lock(folder):
-    "Lock a folder for the life of this process; raises `OSError` if another process holds it."
-    fd = os.open(folder/'.lock', os.O_CREAT | os.O_RDWR | getattr(os, 'O_NOFOLLOW', 0), 0o600)
-    try:
-        if fcntl: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-# %% ../nbs/40a_uploads.ipynb #f4baa9ea
-def _new_folder():
-    "A new locked folder, and the lock."
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        try: fd = _lock(folder)
-        except OSError: continue
-        if (folder/'.lock').exists(): return folder, fd
-        os.close(fd)
 
 def _is_mine(path):
     "Is it a folder, not a link, and of this user?"
@@ -47,13 +24,18 @@ def _is_mine(path):
     return stat.S_ISDIR(found.st_mode) and found.st_uid == getattr(os, 'getuid', lambda: found.st_uid)()
 
 def sweep_uploads():
-    "Remove the upload folders of this user that belong to no living server."
-    if not fcntl: return
+    "Remove the upload folders of this user that belong to no living server; on Windows, where nothing is locked, none."
     for folder in filter(_is_mine, Path(tempfile.gettempdir()).glob(f'{PREFIX}*')):
-        try: fd = _lock(folder)
-        except OSError: continue
+        if (fd := lock_path(folder)) is None: continue
         shutil.rmtree(folder, ignore_errors=True)
         os.close(fd)
+
+# %% ../nbs/40a_uploads.ipynb #f4baa9ea
+def _new_folder():
+    "A new locked folder, and the lock."
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        if (fd := lock_path(folder)) is not None or os.name != 'posix': return folder, fd
 
 # %% ../nbs/40a_uploads.ipynb #88df6071
 SECONDS, MOST = 600, 2**30 # how long an upload is kept, and bytes of all uploads; beyond that the oldest go first
@@ -75,7 +57,7 @@ class _Kept:
 # %% ../nbs/40a_uploads.ipynb #4bbade82
 def _close(folder, fd):
     shutil.rmtree(folder, ignore_errors=True)
-    os.close(fd)
+    if fd is not None: os.close(fd)
 
 class Uploads:
     "The photos that visitors gave, each for its own visitor."
