@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from .core import PALETTE, PetpooError, nearest, optional_import
 from .data import Balance, add_notes, check_table, class_balance, show_images, species_of, thumbnail
 from .duplicates import FREQUENCIES, NEAR, REACH, find_twins, group_twins, near_duplicates, twin_issues
-from .image import SUFFIXES
+from .decode import SUFFIXES
 from .measures import BATCH, ISSUES, MEASURES, MINI, SIDE, issue_rows, issue_score, measure, measure_images
 from .names import count, few, file_name, shown
 from .page import html_image, html_table, html_text, write_page

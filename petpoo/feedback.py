@@ -6,7 +6,7 @@
 __all__ = ['DATABASE', 'COLUMNS', 'SIDE', 'LIMIT', 'Feedback', 'open_feedback', 'feedback_text', 'write_feedback']
 
 # %% ../nbs/40d_feedback.ipynb #55277149
-import csv, hashlib, io, os, re, sqlite3
+import csv, hashlib, io, re, sqlite3
 from collections import Counter
 from contextlib import contextmanager
 from datetime import datetime, timezone

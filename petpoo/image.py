@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 from .core import PetpooError, nearest
-from .decode import FORMATS, MAX_BYTES, MAX_PIXELS, SUFFIXES, decode_photo, orientation, to_rgb, upright
+from .decode import FORMATS, MAX_PIXELS, decode_photo
 from .names import first_line
+from .pixels import orientation, to_rgb, upright
 
 # %% ../nbs/00a_image.ipynb #321078e0
 def _from_array(a):
@@ -24,7 +25,7 @@ def _from_array(a):
 def _from_pillow(im):
     "A Pillow image, which may be a file that was opened and not yet read."
     if isinstance(im, ImageFile.ImageFile) and im.format not in (*FORMATS, 'MPO'):
-        raise PetpooError(f'the image is a {im.format}, not a photo: none of {", ".join(FORMATS)}')
+        raise PetpooError(f'the image is a {im.format}, not a photo in {", ".join(FORMATS[:-1])} or {FORMATS[-1]}')
     if im.width*im.height > MAX_PIXELS:
         raise PetpooError(f'the image has {im.width}x{im.height} pixels, more than {MAX_PIXELS:,}: make it smaller first')
     try: return upright(to_rgb(im), orientation(im))

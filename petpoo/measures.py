@@ -15,7 +15,8 @@ from fastcore.imports import IN_NOTEBOOK
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
 from .core import PetpooError, cache_dir, sha256
-from .image import MAX_BYTES, read_image
+from .decode import MAX_BYTES
+from .image import read_image
 
 # %% ../nbs/02a_measures.ipynb #8dd031b9
 SIDE = 256 # pixels on the longer side of a picture that is judged, at most

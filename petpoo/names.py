@@ -6,7 +6,7 @@
 __all__ = ['shown', 'first_line', 'few', 'count', 'file_name', 'class_name', 'safe_output']
 
 # %% ../nbs/00c_names.ipynb #e10a0889
-import os, re, sys, unicodedata
+import re, sys, unicodedata
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 # %% ../nbs/00c_names.ipynb #d528210d
