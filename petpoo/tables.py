@@ -16,6 +16,7 @@ from .names import count, few
 
 # %% ../nbs/00d_tables.ipynb #622a11fd
 def _unreadable(path, as_what, e):
+    if isinstance(e, FileNotFoundError): return PetpooError(f'{path} does not exist')
     why = getattr(e, 'strerror', None) or e
     return PetpooError(f'{path} cannot be read{as_what}: {why}; check the path and its permissions')
 
