@@ -6,15 +6,15 @@ from pathlib import Path
 from urllib.request import urlopen
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
-from petpoo.sample import draw_pet
+from petpoo.sample.drawing import draw_pet
 
 SERVER = """
 import sys
 from dataclasses import replace
 import numpy as np
-import petpoo.app
+import petpoo.serve.app
 bundle, port, feedback, staged = sys.argv[1:]
-load = petpoo.app.load_classifier
+load = petpoo.serve.app.load_classifier
 
 class Staged:
     "The toy, which also abstains: green is a dog of no certain breed, black is no pet."
@@ -24,8 +24,8 @@ class Staged:
         return replace(p, known=dict(beagle='species', Birman='none').get(p.label, 'breed'))
     def explain(self, photo): return replace(self.clf.explain(photo), heat=np.exp(-((np.mgrid[-1:1:9j, -1:1:9j] - 0.3)**2).sum(0)*4))
 
-if staged == 'staged': petpoo.app.load_classifier = lambda *args, **kwargs: Staged(load(*args, **kwargs))
-petpoo.app.serve(bundle, port=int(port), feedback=feedback)
+if staged == 'staged': petpoo.serve.app.load_classifier = lambda *args, **kwargs: Staged(load(*args, **kwargs))
+petpoo.serve.app.serve(bundle, port=int(port), feedback=feedback)
 """
 LIMIT_MS = 500
 expect.set_options(timeout=60_000) # a busy machine may stand still for a while; the answer's time is measured apart
@@ -63,7 +63,7 @@ class Visit:
     def ask(self, photo, words):
         "Choose a photo and wait for the answer; returns the milliseconds."
         self.clear()
-        expect(self.page.get_by_text('The answer will be here.')).to_be_visible()
+        expect(self.page.get_by_text('Your answer will appear here.')).to_be_visible()
         self.page.wait_for_timeout(500) # the drop zone is drawn anew; a file given to the old one is lost
         began = time.perf_counter()
         self.page.locator('#photo input[type=file]').set_input_files(photo)
@@ -95,15 +95,15 @@ def drive(browser, url, photos, shots, feedback):
     shoot(visit, shots, '1-empty')
     visit.ask(photos['blue'], 'Pug')
     expect(visit.page.locator('.petpoo-card')).to_contain_text('Dog Calm')
-    visit.page.get_by_role('button', name='Where did the network look?').click()
+    visit.page.get_by_role('button', name='Why this answer?').click()
     expect(visit.page.locator('.petpoo-look img')).to_be_visible()
     shoot(visit, shots, '2-breed')
-    visit.ask(photos['green'], 'A dog, I am not sure of the breed')
+    visit.ask(photos['green'], 'This is a dog, but we are not sure of the breed')
     shoot(visit, shots, '3-species')
     visit.ask(photos['wall'], 'This does not look like a cat or a dog')
     assert not visit.page.locator('.petpoo-card').count()
     shoot(visit, shots, '4-no-pet')
-    visit.ask(photos['page'], 'No photo that I can read')
+    visit.ask(photos['page'], 'We could not read this photo')
     shoot(visit, shots, '5-unreadable')
     visit.ask(photos['red'], 'Abyssinian')
     correct(visit, shots, feedback)
@@ -165,7 +165,7 @@ def served(bundle, feedback, staged):
     return process, f'http://127.0.0.1:{port}/'
 
 def main():
-    from petpoo.inference import toy_bundle
+    from petpoo.classify.bundle import toy_bundle
     with tempfile.TemporaryDirectory() as work, sync_playwright() as p:
         work = Path(work)
         shots = Path(sys.argv[2]) if len(sys.argv) > 2 else work

@@ -1,7 +1,7 @@
 "Draw the picture of README.md: python .ci/picture.py"
 from pathlib import Path
 from PIL import Image
-from petpoo.sample import draw_pet
+from petpoo.sample.drawing import draw_pet
 
 BREEDS = 'Siamese pug Birman beagle Bombay samoyed Maine_Coon chihuahua Sphynx shiba_inu Russian_Blue yorkshire_terrier Bengal newfoundland Persian boxer'.split()
 SIDE, COLUMNS = 160, 8

@@ -14,7 +14,8 @@ ARCH, SIZE = 'tf_efficientnet_lite2', 260
 
 def photographs(data, part):
     "The table with a seeded fifth held out; `part` training images, or all for 0."
-    from petpoo.data import read_table, split_table
+    from petpoo.data.layouts import read_table
+    from petpoo.data.table import split_table
     table = split_table(read_table(data), seed=42)
     train = table[table.split == 'train']
     if part: train = train.sample(part, random_state=42)
@@ -22,7 +23,7 @@ def photographs(data, part):
 
 def fastai(data, part):
     from fastai.vision.all import ImageDataLoaders, Normalize, Resize, ResizeMethod, accuracy, vision_learner
-    from petpoo.training import _load_packaged
+    from petpoo.train.models import _load_packaged
     table = photographs(data, part)
     dls = ImageDataLoaders.from_df(table.assign(held=table.split == 'valid')[['path', 'label', 'held']], path='/', valid_col='held', item_tfms=Resize(SIZE, ResizeMethod.Squish), bs=64, num_workers=0)
     learn = vision_learner(dls, ARCH, pretrained=False, metrics=accuracy)
@@ -45,9 +46,10 @@ def fastai(data, part):
                 seconds_for_all=(frozen + unfrozen)*n_all/n + 2*validation, accuracy=float(right))
 
 def petpoo(data, part):
-    from petpoo.features import head_learner, quick
-    from petpoo.pipeline import get_dls
-    from petpoo.training import fit, get_learner
+    from petpoo.train.phases import head_learner, quick
+    from petpoo.train.pipeline import get_dls
+    from petpoo.train.phases import fit
+    from petpoo.train.training import get_learner
     began = time.perf_counter()
     table = photographs(data, part)
     learn = get_learner(get_dls(table, size=SIZE), ARCH)

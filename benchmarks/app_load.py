@@ -5,7 +5,7 @@
 Every client sends photographs on a connection of its own and compares each answer with the one that the same network gave when it was asked alone; the label and the
 probability must be the same, so an answer to somebody else's photo is noticed. The server is a process of its own, and its resident memory is read every second. fastai's
 learner has the bundle's network and is asked one at a time, because `learn.predict` puts the photo into the learner itself and two at once get each other's answers."""
-import argparse, http.client, io, json, os, socket, subprocess, sys, tempfile, threading, time
+import argparse, http.client, io, json, socket, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -29,14 +29,14 @@ class Fastai:
         self.learn = vision_learner(dls, config['arch'], pretrained=False, n_out=len(self.classes))
 
     def predict(self, photo):
-        from petpoo.inference import _prediction
+        from petpoo.classify.prediction import make_prediction
         with self.lock, self.learn.no_bar(): probs = self.learn.predict(self.read(io.BytesIO(photo)))[2]
-        return _prediction(probs.numpy(), self.config | dict(abstention=None))
+        return make_prediction(probs.numpy(), self.config | dict(abstention=None))
 
 def serve(kind, bundle, port, photos):
     "The page over one of the two; first the answers when asked alone."
     import uvicorn
-    from petpoo.app import make_app
+    from petpoo.serve.app import make_app
     from petpoo.learner import load_classifier
     clf = load_classifier(bundle, threads=1) # as `petpoo app` does: with OpenVINO where it is installed and faster
     if kind == 'fastai': clf = Fastai(clf.config)

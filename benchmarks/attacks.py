@@ -10,11 +10,11 @@ import httpx
 import pandas as pd
 from PIL import Image
 from petpoo.core import environment
-from petpoo.inference import toy_bundle
+from petpoo.classify.bundle import toy_bundle
 
 OUT = Path(__file__).parent.parent/'results'/'attacks.csv'
 FILES, PATIENCE = 1024, 2000 # open files of the server, and milliseconds of a bystander
-SERVER = 'import sys; from petpoo.app import serve; serve(sys.argv[1], port=0, feedback=sys.argv[2])'
+SERVER = 'import sys; from petpoo.serve.app import serve; serve(sys.argv[1], port=0, feedback=sys.argv[2])'
 CORRECT, ASK, LOOK, MANY = range(4) # the page's events
 ATTACKS = {}
 
@@ -151,7 +151,7 @@ def paths(page):
                 answers[event][thief.ask(event, [data])] += 1
                 tried += 1
     kinds = [set(o) for o in answers.values()]
-    good = all(len(o) == 1 and 'no longer here' in next(iter(o)) for o in kinds)
+    good = all(len(o) == 1 and 'no longer available' in next(iter(o)) for o in kinds)
     return tried, 'one answer, the same for all' if good else f'{sum(map(len, kinds))} answers: {kinds}'[:300]
 
 @attack('no breed')
@@ -159,7 +159,7 @@ def paths_in_a_list(page):
     owner, thief = Visitor(page), Visitor(page)
     names = names_of(page, owner)
     said = thief.ask(MANY, [[file(o) for o in names]])
-    return len(names), 'no breed' if said.count('no longer here') == len(names) and 'Pug' not in said else said[:300]
+    return len(names), 'no breed' if said.count('no longer available') == len(names) and 'Pug' not in said else said[:300]
 
 @attack('nothing kept')
 def corrections(page):
@@ -385,7 +385,7 @@ def kill_9_corrections(page):
                 own = visitor.upload(png((200, i, j)))
                 if 'Thank you' in str(visitor.ask(CORRECT, [file(own), 'pug', True])): thanked += 1
         victim.process.wait()
-    from petpoo.feedback import Feedback
+    from petpoo.serve.feedback import Feedback
     rows = Feedback(page.home/'feedback').rows()
     files = [o for o in (page.home/'feedback').rglob('*') if o.is_file() and not o.name.startswith('feedback.sqlite')]
     good = {o['path'] for o in rows} == {str(o) for o in files} and thanked <= len(rows) <= thanked + 5

@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from petpoo.audit import audit, giveaways, measure_images, suspect_labels
+from petpoo.data.audit import audit
+from petpoo.data.labels import suspect_labels
+from petpoo.data.measures import measure_images
 from petpoo.core import environment
-from petpoo.data import oxford_table, read_table, split_table
-from petpoo.sample import draw_pets
+from petpoo.data.layouts import oxford_table, read_table
+from petpoo.data.table import split_table
+from petpoo.sample.faults import draw_pets
 
 RESULTS = Path(__file__).parent.parent/'results'
 SEEDS = (7021, 7022, 7023)
@@ -81,9 +84,9 @@ def planted(tmp):
 
 def probabilities(table, arch='tf_efficientnet_lite0', size=224):
     "Out-of-fold probabilities of a head on pretrained features, as a predictions table."
-    from petpoo.features import out_of_fold
-    from petpoo.pipeline import get_dls
-    from petpoo.training import get_learner
+    from petpoo.train.heads import out_of_fold
+    from petpoo.train.pipeline import get_dls
+    from petpoo.train.training import get_learner
     learn = get_learner(get_dls(split_table(table), size=size), arch)
     probs = out_of_fold(learn)
     return pd.DataFrame(probs, columns=['p_'+o for o in learn.dls.spec.classes]).assign(path=learn.dls.table['path'].to_numpy())
@@ -163,7 +166,7 @@ def _scale_one(folders, n):
     began = time.perf_counter()
     measures, minis = measure_images(table.path.tolist())
     read = time.perf_counter() - began
-    from petpoo.duplicates import find_twins
+    from petpoo.data.duplicates import find_twins
     began = time.perf_counter()
     pairs = find_twins(measures, minis)
     search = time.perf_counter() - began

@@ -7,10 +7,10 @@ before, and everything is counted beyond it: the largest resident memory of the 
 Exit code 1 if one goes beyond 300 MiB or 3 seconds, or ends in anything but an answer or one line."""
 import io, os, struct, subprocess, sys, tempfile, threading, time, zlib
 from pathlib import Path
-import numpy as np, pandas as pd, psutil
+import pandas as pd, psutil
 from PIL import Image
 from petpoo.core import atomic_path, environment
-from petpoo.sample import draw_pet
+from petpoo.sample.drawing import draw_pet
 
 OUT = Path(__file__).parent.parent/'results'/'bombs.csv'
 MEMORY, SECONDS = 300, 3 # MiB and seconds of processor beyond an everyday photo
@@ -113,7 +113,7 @@ except Exception as e: print(type(e).__name__, e)
 """
 AUDIT = """
 import sys
-from petpoo.audit import measure
+from petpoo.data.measures import measure
 measure(sys.argv[1])
 print('ready', flush=True); input(); print('answered', measure(sys.argv[2])[0]['fault'])
 """

@@ -12,12 +12,15 @@ import numpy as np, pandas as pd, torch
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 from petpoo.core import atomic_path, environment
-from petpoo.data import read_table, split_table
-from petpoo.export import fit_temperature
-from petpoo.features import get_features, head_learner, quick
-from petpoo.inference import softmax
-from petpoo.pipeline import get_dls
-from petpoo.training import fit, get_learner
+from petpoo.data.layouts import read_table
+from petpoo.data.table import split_table
+from petpoo.classify.calibration import fit_temperature
+from petpoo.train.features import get_features
+from petpoo.train.phases import head_learner, quick
+from petpoo.classify.inference import softmax
+from petpoo.train.pipeline import get_dls
+from petpoo.train.phases import fit
+from petpoo.train.training import get_learner
 
 OUT = Path(__file__).parent.parent/'results'/'calibration_small.csv'
 ARCH, SIZE, SEED = 'tf_efficientnet_lite2', 160, 42

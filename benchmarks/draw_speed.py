@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from petpoo.core import atomic_path, environment
-from petpoo.sample import draw_pets
+from petpoo.sample.faults import draw_pets
 
 dest = Path(__file__).resolve().parent.parent/'results'/'draw_speed.csv'
 rows = []

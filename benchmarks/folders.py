@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 import pandas as pd
 from petpoo.core import atomic_path, environment
-from petpoo.inference import toy_bundle
+from petpoo.classify.bundle import toy_bundle
 from petpoo.names import shown
-from petpoo.sample import draw_pets
+from petpoo.sample.faults import draw_pets
 
 OUT = Path(__file__).parent.parent/'results'/'folders.csv'
 SECONDS = 900 # for one command; training takes half a minute on two idle cores
@@ -87,7 +87,7 @@ def leftovers():
     "What systems leave behind, and what is no file."
     names = ['@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg', '#recycle/1.jpg', '.@__thumb/1.jpg', '@Recycle/1.jpg', '__MACOSX/cats/._1.jpg', 'cats/._1.jpg', '$RECYCLE.BIN/1.jpg', 'System Volume Information/1.jpg',
              '.ipynb_checkpoints/1.jpg', 'lost+found/1.jpg', '.git/1.jpg', '.thumbnails/1.jpg', '.picasaoriginals/1.jpg', 'cats/Thumbs.db', 'dogs/.DS_Store', 'dogs/desktop.ini']
-    yield audit('what systems leave behind', photos_in('cats/', 'dogs/', *names), says=('4 images', f'{len(names)} hidden or system items passed over', 'cats 50.0%'))
+    yield audit('what systems leave behind', photos_in('cats/', 'dogs/', *names), says=('4 images', f'{len(names)} hidden or system items skipped', 'cats 50.0%'))
     def special(folder, photos):
         os.mkfifo(folder/'cats'/'a.jpg')
         with socket.socket(socket.AF_UNIX) as s: s.bind(str(folder/'cats'/'b.jpg'))
@@ -130,7 +130,7 @@ def speed():
         for c in range(100):
             (folder/f'class {c}').mkdir()
             for i in range(1000): (folder/f'class {c}'/f'{i}.jpg').touch()
-    code = "import sys, time; from petpoo.data import read_table; t, p = time.perf_counter(), time.process_time(); n = len(read_table(sys.argv[1])); print(f'{n} images in {time.perf_counter() - t:.2f} s, {time.process_time() - p:.2f} s of a processor')"
+    code = "import sys, time; from petpoo.data.table import read_table; t, p = time.perf_counter(), time.process_time(); n = len(read_table(sys.argv[1])); print(f'{n} images in {time.perf_counter() - t:.2f} s, {time.process_time() - p:.2f} s of a processor')"
     yield Case('read_table on 100,000 empty files', many, ['-c', code, '{}'], says=('100000 images',))
 
 def command(case, folder, toy):

@@ -8,12 +8,16 @@ import argparse, os, tempfile, time
 from pathlib import Path
 import pandas as pd
 from petpoo.core import atomic_path, environment
-from petpoo.data import read_table, split_table
-from petpoo.features import recipe_steps
-from petpoo.interpret import get_predictions
-from petpoo.metrics import evaluate, species_predictions
-from petpoo.pipeline import get_dls
-from petpoo.training import fit, get_learner, native_size
+from petpoo.data.layouts import read_table
+from petpoo.data.table import split_table
+from petpoo.train.phases import recipe_steps
+from petpoo.evaluate.interpret import get_predictions
+from petpoo.evaluate.metrics import evaluate
+from petpoo.evaluate.predictions import species_predictions
+from petpoo.train.pipeline import get_dls
+from petpoo.train.models import native_size
+from petpoo.train.phases import fit
+from petpoo.train.training import get_learner
 
 LITE2, RESNET = 'tf_efficientnet_lite2', 'resnet18'
 RUNS = { # name -> architecture, recipe, target, is the cache warm?

@@ -2,7 +2,7 @@
 
     python benchmarks/fuzz_bundles.py [--cases 5000] [--seed 0]
 
-Three bundles are forged: the toy of `petpoo.bundle`, a small exported convolutional network with weights in 16 bits, and the packaged classifier. Each forgery changes one to three things of one kind in the
+Three bundles are forged: the toy of `petpoo.classify.bundle`, a small exported convolutional network with weights in 16 bits, and the packaged classifier. Each forgery changes one to three things of one kind in the
 graph or the config and writes checksums that fit. The kinds are spread evenly. A quarter is asked by OpenVINO where it is installed. The cases run in a process that is watched: one that dies counts as a
 crash, one that takes longer than a minute as a hang. The bundles are forged side by side, one on each core. Each graph that passes the check has its trial in a process of its own, as everywhere; `trial_crashed` and `trial_slow` count what would have hit the
 program without the trial."""
@@ -14,9 +14,9 @@ import numpy as np, onnx, pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 import petpoo
-from petpoo.bundle import toy_bundle, write_config
+from petpoo.classify.bundle import toy_bundle, write_config
 from petpoo.core import PetpooError, atomic_path, environment, sha256
-from petpoo.inference import Classifier
+from petpoo.classify.inference import Classifier
 
 OUT = Path(__file__).parent.parent/'results'/'fuzz_bundles.csv'
 SHARES = dict(toy=0.45, convolutions=0.5, packaged=0.05) # bundle -> share of the cases
@@ -197,13 +197,13 @@ def small_network(folder):
     "A bundle of convolutions with random weights, as the exporter writes it."
     import torch
     from torch import nn
-    from petpoo.export import _halve, to_onnx
+    from petpoo.classify.onnx_graph import halve_weights, to_onnx
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU6(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, 1, 1, groups=8), nn.Hardswish(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LayerNorm(8)]
     toy_bundle(folder)
     config = json.loads((folder/'config.json').read_text())
     to_onnx(nn.Sequential(nn.Sequential(*layers), nn.Linear(8, 4)), (32, 32), folder/'model.onnx')
-    _halve(folder/'model.onnx')
+    halve_weights(folder/'model.onnx')
     write_config(folder, config | dict(abstention=dict(score='free energy', threshold=0, sure=0.5)))
 
 def make_bundles(folder):

@@ -11,10 +11,10 @@ from collections import Counter
 from pathlib import Path
 import numpy as np, pandas as pd
 from PIL import Image
-from petpoo.bundle import toy_bundle
+from petpoo.classify.bundle import toy_bundle
 from petpoo.core import PetpooError, atomic_path, environment
-from petpoo.inference import Classifier
-from petpoo.sample import draw_pet
+from petpoo.classify.inference import Classifier
+from petpoo.sample.drawing import draw_pet
 
 OUT = Path(__file__).parent.parent/'results'/'fuzz_images.csv'
 FILES = { # name: (format, mode, options)

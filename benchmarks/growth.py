@@ -11,10 +11,13 @@ from petpoo.core import environment
 OUT = Path(__file__).parent.parent/'results'/'growth.csv'
 
 def train(folder, n):
-    from petpoo.data import oxford_table, split_table
-    from petpoo.features import FeatureCache, head_learner, quick
-    from petpoo.pipeline import get_dls
-    from petpoo.training import fit, get_learner
+    from petpoo.data.layouts import oxford_table
+    from petpoo.data.table import split_table
+    from petpoo.train.features import FeatureCache
+    from petpoo.train.phases import head_learner, quick
+    from petpoo.train.pipeline import get_dls
+    from petpoo.train.phases import fit
+    from petpoo.train.training import get_learner
     table = oxford_table(folder).sample(n, random_state=0).reset_index(drop=True)
     learn = get_learner(get_dls(split_table(table), size=128), 'tf_efficientnet_lite0')
     began = time.perf_counter()
@@ -31,7 +34,7 @@ def main():
     if args.n:
         warnings.simplefilter('ignore')
         return print(json.dumps(train(args.folder, args.n)))
-    from petpoo.sample import draw_pets
+    from petpoo.sample.faults import draw_pets
     sizes, rows = [int(o) for o in args.sizes.split(',')], []
     with tempfile.TemporaryDirectory() as tmp:
         draw_pets(f'{tmp}/pets', n=max(sizes), size=128)

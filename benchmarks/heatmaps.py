@@ -12,14 +12,16 @@ import argparse, tempfile
 from pathlib import Path
 from unittest.mock import patch
 import numpy as np, pandas as pd, timm, torch
-from petpoo import sample
+from petpoo.sample import drawing as sample
 from petpoo.core import atomic_path, environment, seed_everything
-from petpoo.data import oxford_table, split_table
-from petpoo.features import head_learner, quick
-from petpoo.interpret import _cells, _integrated_gradients, _log_odds, heatmap, peak
-from petpoo.metrics import wilson_interval
-from petpoo.pipeline import get_dls
-from petpoo.training import fit, get_learner, predict_probs
+from petpoo.data.layouts import oxford_table
+from petpoo.data.table import split_table
+from petpoo.train.phases import head_learner, quick
+from petpoo.evaluate.heatmaps import _cells, _integrated_gradients, _log_odds, heatmap, peak
+from petpoo.evaluate.bootstrap import wilson_interval
+from petpoo.train.pipeline import get_dls
+from petpoo.train.phases import fit
+from petpoo.train.training import get_learner, predict_probs
 
 OUT = Path(__file__).parent.parent/'results'/'heatmaps.csv'
 ARCH, SIZE = 'tf_efficientnet_lite2', 260

@@ -8,9 +8,9 @@ succeeds, nothing hidden is left beside the target or among the temporary files,
 import argparse, json, os, random, shutil, signal, subprocess, sys, tempfile, time
 from pathlib import Path
 import pandas as pd
-from petpoo.bundle import read_config
+from petpoo.classify.bundle import read_config
 from petpoo.core import PetpooError, atomic_path, environment, sha256
-from petpoo.sample import draw_pets
+from petpoo.sample.faults import draw_pets
 
 OUT = Path(__file__).parent.parent/'results'/'kills.csv'
 CLI = [sys.executable, '-c', 'import sys; from petpoo.cli import main; sys.exit(main())']
@@ -18,7 +18,7 @@ TRAIN = '--recipe baseline --arch mobilenetv3_small_050 --size 64 --epochs 3 --b
 CORRECT = """
 import sys
 from PIL import Image
-from petpoo.feedback import Feedback
+from petpoo.serve.feedback import Feedback
 kept = Feedback(sys.argv[1])
 for i in range(200): kept.add(Image.new('RGB', (64, 64), (i, 255 - i, 40)), 'pug')
 """

@@ -10,12 +10,15 @@ import numpy as np, pandas as pd, torch
 from sklearn.linear_model import LogisticRegression
 from ship import ARCH, SEED, SIZE, VIEWS, halves, photos
 from petpoo.core import atomic_path, environment
-from petpoo.data import read_table, split_table
-from petpoo.features import get_features, head_learner, quick
-from petpoo.metrics import wilson_interval
-from petpoo.pethead import PetHead, pet_learner
-from petpoo.pipeline import get_dls
-from petpoo.training import fit, get_learner
+from petpoo.data.layouts import read_table
+from petpoo.data.table import split_table
+from petpoo.train.features import get_features
+from petpoo.train.phases import head_learner, quick
+from petpoo.evaluate.bootstrap import wilson_interval
+from petpoo.train.pethead import pet_learner
+from petpoo.train.pipeline import get_dls
+from petpoo.train.phases import fit
+from petpoo.train.training import get_learner
 
 OUT = Path(__file__).parent.parent/'results'/'known.csv'
 
@@ -72,7 +75,7 @@ def of_species(head, plain, cat_classes, sets, x, y, train, valid):
 def small_and_blurred(learn, paths, side=64):
     "Features of photographs that were 64 pixels wide."
     from petpoo.image import read_image, resize_image
-    from petpoo.inference import preprocess
+    from petpoo.classify.inference import preprocess
     spec = learn.dls.spec
     config = dict(size=spec.size, resize=spec.resize, mean=spec.mean, std=spec.std)
     with torch.inference_mode():

@@ -13,7 +13,8 @@ import torch
 from sklearn import metrics as skm
 from torchmetrics.functional import classification as tm
 from petpoo.core import atomic_path, environment
-from petpoo.metrics import TOP, classes_of, evaluate, predictions_table, probs_of
+from petpoo.evaluate.metrics import TOP, evaluate
+from petpoo.evaluate.predictions import classes_of, predictions_table, probs_of
 
 KINDS = ['plain', 'ties', 'empty classes', 'single class', 'no mistake']
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from petpoo.core import atomic_path, environment
-from petpoo.metrics import evaluate, predictions_table, read_predictions, save_predictions
+from petpoo.evaluate.metrics import evaluate
+from petpoo.evaluate.predictions import predictions_table, read_predictions, save_predictions
 
 def timed(f, *args, **kwargs):
     "The result, and the seconds of processor time: one thread's, not stretched by other work on the machine."

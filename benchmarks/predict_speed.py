@@ -4,7 +4,7 @@
 
 The network is the one that `benchmarks/ship.py` trains, with a head of random weights: its answers are worthless, and cost as much. fastai has it in a `Learner` over `ImageDataLoaders` with
 `Resize` and `Normalize`, exported to a pickle. Each measurement is a process of its own, and the kinds take turns. Seconds of a new process are counted from outside, from its start to its end."""
-import argparse, json, os, subprocess, sys, tempfile, time
+import argparse, json, subprocess, sys, tempfile, time
 from pathlib import Path
 import numpy as np
 
@@ -21,10 +21,11 @@ def memory(peak=False):
 def make(folder, data):
     "The same network as a bundle and as fastai's pickle."
     from fastai.vision.all import CrossEntropyLossFlat, ImageDataLoaders, Learner, Normalize, Resize
-    from petpoo.data import read_table, split_table
-    from petpoo.export import export_bundle
-    from petpoo.pethead import pet_learner
-    from petpoo.pipeline import get_dls
+    from petpoo.data.layouts import read_table
+    from petpoo.data.table import split_table
+    from petpoo.classify.export import export_bundle
+    from petpoo.train.pethead import pet_learner
+    from petpoo.train.pipeline import get_dls
     from ship import ARCH, RESIZE, SEED, SIZE
     table = split_table(read_table(data), seed=SEED)
     learn = pet_learner(get_dls(table, size=SIZE, resize=RESIZE, augment=False, seed=SEED), ARCH, seed=SEED)

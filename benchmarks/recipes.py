@@ -4,17 +4,20 @@
 
 Every photograph is predicted by models that were not trained on it, once by each recipe, so the recipes are compared on the same photographs, in pairs:
 McNemar's test for accuracy, the paired bootstrap for the rest. The predictions of a fold that is done are kept in the cache folder; a second call goes on from there."""
-import argparse, time, warnings
+import argparse, time
 from pathlib import Path
 import numpy as np, pandas as pd
 from sklearn.model_selection import StratifiedKFold
 from petpoo.core import atomic_path, cache_dir, environment
-from petpoo.data import read_table
-from petpoo.features import recipe_steps
-from petpoo.interpret import get_predictions
-from petpoo.metrics import compare, read_predictions, save_predictions
-from petpoo.pipeline import get_dls
-from petpoo.training import fit, get_learner, native_size
+from petpoo.data.layouts import read_table
+from petpoo.train.phases import recipe_steps
+from petpoo.evaluate.interpret import get_predictions
+from petpoo.evaluate.comparison import compare
+from petpoo.evaluate.predictions import read_predictions, save_predictions
+from petpoo.train.pipeline import get_dls
+from petpoo.train.models import native_size
+from petpoo.train.phases import fit
+from petpoo.train.training import get_learner
 
 OUT, ARCH = Path(__file__).parent.parent/'results'/'recipes.csv', 'tf_efficientnet_lite2'
 

@@ -7,11 +7,14 @@ import argparse, tempfile, warnings
 from pathlib import Path
 import pandas as pd
 from petpoo.core import atomic_path, environment
-from petpoo.data import read_table, split_table
-from petpoo.features import head_learner, quick
-from petpoo.pipeline import get_dls
-from petpoo.robustness import plot_sweep, spoiled_copies, sweep
-from petpoo.training import fit, get_learner
+from petpoo.data.layouts import read_table
+from petpoo.data.table import split_table
+from petpoo.train.phases import head_learner, quick
+from petpoo.train.pipeline import get_dls
+from petpoo.evaluate.corruptions import spoiled_copies
+from petpoo.evaluate.robustness import plot_sweep, sweep
+from petpoo.train.phases import fit
+from petpoo.train.training import get_learner
 
 OUT = Path(__file__).parent.parent/'results'/'rotation.csv'
 

@@ -7,13 +7,16 @@ import argparse, tempfile
 from pathlib import Path
 import pandas as pd
 from petpoo.core import environment
-from petpoo.data import oxford_table, split_table
-from petpoo.features import head_learner, quick
-from petpoo.interpret import get_predictions
-from petpoo.metrics import evaluate, species_predictions
-from petpoo.pipeline import get_dls
-from petpoo.sample import draw_pets
-from petpoo.training import Phase, fit, get_learner
+from petpoo.data.layouts import oxford_table
+from petpoo.data.table import split_table
+from petpoo.train.phases import head_learner, quick
+from petpoo.evaluate.interpret import get_predictions
+from petpoo.evaluate.metrics import evaluate
+from petpoo.evaluate.predictions import species_predictions
+from petpoo.train.pipeline import get_dls
+from petpoo.sample.faults import draw_pets
+from petpoo.train.phases import Phase, fit
+from petpoo.train.training import get_learner
 
 OUT = Path(__file__).parent.parent/'results'/'sample_lesson.csv'
 

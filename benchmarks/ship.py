@@ -10,13 +10,17 @@ import argparse, sys, tempfile
 from pathlib import Path
 import numpy as np, pandas as pd
 from petpoo.core import PetpooError, atomic_path, environment
-from petpoo.data import read_table, split_table
-from petpoo.export import _ask, _rows, export_bundle
-from petpoo.inference import softmax
-from petpoo.interpret import get_predictions
-from petpoo.metrics import evaluate, species_predictions, wilson_interval
-from petpoo.pethead import fit_pet_head, pet_learner
-from petpoo.pipeline import get_dls
+from petpoo.data.layouts import read_table
+from petpoo.data.table import split_table
+from petpoo.classify.export import export_bundle, raw_outputs, sample_images
+from petpoo.classify.inference import softmax
+from petpoo.evaluate.interpret import get_predictions
+from petpoo.evaluate.bootstrap import wilson_interval
+from petpoo.evaluate.metrics import evaluate
+from petpoo.evaluate.predictions import species_predictions
+from petpoo.train.pethead import pet_learner
+from petpoo.train.phases import fit_pet_head
+from petpoo.train.pipeline import get_dls
 
 ROOT = Path(__file__).parent.parent
 ARCH, SIZE, SEED, VIEWS, EPOCHS, RESIZE = 'tf_efficientnet_lite2', 320, 42, 4, 6, 'crop' # 320 pixels instead of the 260 that it was pretrained at: results/sizes.csv
@@ -43,10 +47,10 @@ def accuracies(learn):
 
 def abstain(clf, learn, pets, others):
     "The threshold, and what it does on both halves of each folder."
-    score = lambda paths: _ask(clf, list(paths))[1]
+    score = lambda paths: raw_outputs(clf.engine, clf.config, list(paths))[1]
     pet, other = ([score(h) for h in halves(photos(o))] for o in (pets, others))
     threshold = float(np.mean([np.quantile(pet[0], 0.04), np.quantile(other[0], 0.98)]))
-    held = score(_rows(learn, 'valid', 10**6)[0])
+    held = score(sample_images(learn, 'valid', 10**6)[0])
     found = {'held-out pets taken as pets': figure(held >= threshold)}
     for i, which in enumerate(('half that the threshold was fitted on', 'other half')):
         found[f'other pets taken as pets, {which}'] = figure(pet[i] >= threshold)
@@ -56,7 +60,7 @@ def abstain(clf, learn, pets, others):
 def other_source(clf, pets):
     "Cat or dog on the pets from elsewhere, and on both halves; nothing was fitted on either."
     cat, paths = np.array([o == 'cat' for o in clf.config['species'].values()]), np.concatenate(halves(photos(pets)))
-    said = softmax(_ask(clf, list(paths))[0])[:, cat].sum(1) > 0.5
+    said = softmax(raw_outputs(clf.engine, clf.config, list(paths))[0])[:, cat].sum(1) > 0.5
     right = said == np.array(['cat' in Path(o).parent.name for o in paths])
     half = len(right)//2
     return {f'cat or dog right, other pets{which}': figure(o) for which, o in {'': right, ', first half': right[:half], ', second half': right[half:]}.items()}

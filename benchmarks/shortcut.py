@@ -7,14 +7,16 @@ import argparse, tempfile, warnings
 from pathlib import Path
 import pandas as pd
 from petpoo.core import environment
-from petpoo.data import oxford_table, split_table
-from petpoo.features import head_learner, quick
-from petpoo.interpret import get_predictions
-from petpoo.metrics import evaluate
-from petpoo.pipeline import get_dls
-from petpoo.robustness import shortcut_check
-from petpoo.sample import draw_pets
-from petpoo.training import fit, get_learner
+from petpoo.data.layouts import oxford_table
+from petpoo.data.table import split_table
+from petpoo.train.phases import head_learner, quick
+from petpoo.evaluate.interpret import get_predictions
+from petpoo.evaluate.metrics import evaluate
+from petpoo.train.pipeline import get_dls
+from petpoo.evaluate.slices import shortcut_check
+from petpoo.sample.faults import draw_pets
+from petpoo.train.phases import fit
+from petpoo.train.training import get_learner
 
 OUT = Path(__file__).parent.parent/'results'/'shortcut.csv'
 ARCH, SIZE = 'tf_efficientnet_lite0', 128

@@ -7,11 +7,12 @@ import argparse
 from pathlib import Path
 import numpy as np, pandas as pd
 from petpoo.core import environment
-from petpoo.data import read_table, split_table
-from petpoo.features import out_of_fold
-from petpoo.metrics import wilson_interval
-from petpoo.pipeline import get_dls
-from petpoo.training import get_learner
+from petpoo.data.layouts import read_table
+from petpoo.data.table import split_table
+from petpoo.train.heads import out_of_fold
+from petpoo.evaluate.bootstrap import wilson_interval
+from petpoo.train.pipeline import get_dls
+from petpoo.train.training import get_learner
 
 OUT, ARCH = Path(__file__).parent.parent/'results'/'sizes.csv', 'tf_efficientnet_lite2'
 

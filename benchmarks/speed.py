@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pandas as pd, torch
 from torch import nn
 from petpoo.core import environment
-from petpoo.features import split_body
-from petpoo.training import keep_memory, make_body, make_head, native_size, split_model
+from petpoo.train.heads import split_body
+from petpoo.train.models import make_body, make_head, native_size, split_model
+from petpoo.train.training import keep_memory
 
 OUT = Path(__file__).parent.parent/'results'/'speed.csv'
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 from petpoo.core import environment
-from petpoo.duplicates import SAME, look_alikes, verify
-from petpoo.measures import measure_images
-from petpoo.sample import draw_pets
+from petpoo.data.alike import SAME, look_alikes, verify
+from petpoo.data.measures import measure_images
+from petpoo.sample.faults import draw_pets
 
 SIDE = 360 # of a drawn photograph
 WORDS = 'ALPHA BRAVO CEDAR DELTA EMBER FJORD GROVE HAZEL INDIGO JUNO KARMA LOTUS MANGO NORTH OCEAN PEARL QUARTZ RAVEN SOLAR TIGER UMBRA VEGA WILLOW XENON YACHT ZEBRA'.split()

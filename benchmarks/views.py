@@ -7,10 +7,12 @@ import argparse
 from pathlib import Path
 import pandas as pd
 from petpoo.core import environment
-from petpoo.data import read_table, split_table
-from petpoo.features import head_learner, quick
-from petpoo.pipeline import get_dls
-from petpoo.training import fit, get_learner
+from petpoo.data.layouts import read_table
+from petpoo.data.table import split_table
+from petpoo.train.phases import head_learner, quick
+from petpoo.train.pipeline import get_dls
+from petpoo.train.phases import fit
+from petpoo.train.training import get_learner
 
 OUT = Path(__file__).parent.parent/'results'/'views.csv'
 

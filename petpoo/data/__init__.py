@@ -1,0 +1,3 @@
+from ..moved import old_names
+
+__getattr__ = old_names("data")
