@@ -104,6 +104,8 @@ from fastcore.basics import patch
 def _take_up(self: Checkpoint):
     "Read the newest checkpoint, to be restored when its next epoch begins."
     self.pending, self.file = _read_checkpoint(self.folder)
+    if 'phase_no' in self.pending: # written by version 0.1, which put its plan in other words
+        self.pending |= dict(fit_no=self.pending['phase_no'], plan=[])
     self.rows = self.pending['rows']
     if self.best: self.best.value, self.best.model = self.pending['best']
 
