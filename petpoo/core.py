@@ -54,6 +54,7 @@ def lock_path(
         if os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False)): return fd
     except OSError: pass
     os.close(fd)
+    return None
 
 # %% ../nbs/00_core.ipynb #2126b8fb
 @functools.lru_cache(maxsize=1000)

@@ -69,13 +69,12 @@ def to_onnx(
     file: str|Path, # to write
 ):
     "Write an ONNX graph from `image` to `logits` and `known`; raises `PetpooError` if torch cannot translate it."
-    model = _WithScore(copy.deepcopy(model).cpu()).eval().to(memory_format=torch.contiguous_format)
-    names = dict(input_names=['image'], output_names=['logits', 'known'])
+    scored = _WithScore(copy.deepcopy(model).cpu()).eval().to(memory_format=torch.contiguous_format)
     any_number = ({0: torch.export.Dim('n')},)
     with _silent_exporter():
         torch.onnx.export(
-            model, (torch.zeros(2, 3, *size),), str(file), dynamo=True, external_data=False, verbose=False,
-            dynamic_shapes=any_number, **names)
+            scored, (torch.zeros(2, 3, *size),), str(file), dynamo=True, external_data=False, verbose=False,
+            input_names=['image'], output_names=['logits', 'known'], dynamic_shapes=any_number)
     _remove_origin(file)
 
 # %% ../../nbs/31b_onnx_graph.ipynb #db885d87

@@ -16,7 +16,7 @@ from .options import say
 from ..names import count, few
 
 # %% ../../nbs/50a_runs.ipynb #61e7fc70
-SAMPLE = dict(n=740, size=256, seed=0) # arguments of `draw_pets`
+SAMPLE: dict = dict(n=740, size=256, seed=0) # arguments of `draw_pets`
 
 def _drawing_hash():
     "A hash of the modules that draw."

@@ -46,9 +46,9 @@ def read_cleaning(
     csv: str|Path, # has the columns path and action, and optionally label, reason and who
 ) -> pd.DataFrame: # one row per decision, with absolute paths and all columns of `CLEANING`
     "Read a cleaning list; relative paths start at its folder. Raises `PetpooError` if a row is invalid."
-    csv = _csv_path(csv)
-    cleaning = _check_cleaning(read_csv(csv), str(csv))
-    return cleaning.assign(path=[os.path.abspath(csv.parent/o) for o in cleaning.path])
+    file = _csv_path(csv)
+    cleaning = _check_cleaning(read_csv(file), str(file))
+    return cleaning.assign(path=[os.path.abspath(file.parent/o) for o in cleaning.path])
 
 # %% ../../nbs/03_cleaning.ipynb #a9a8e8b0
 def write_cleaning(

@@ -39,7 +39,7 @@ def _name_words(name):
 # %% ../../nbs/02_folders.ipynb #ce140f13
 def split_of(
     name: str, # a folder's name, or a value of the column `split`
-    shared: set = frozenset(), # words to ignore because all folders have them
+    shared: set|frozenset = frozenset(), # words to ignore because all folders have them
 ) -> str: # 'train', 'valid', 'test', 'unlabelled', or ''
     "The split that a name stands for."
     words = [o for o in _name_words(name) if o not in _FILLERS and (o in SPLIT_WORDS or o not in shared)]

@@ -166,6 +166,6 @@ def issue_rows(
     **columns, # of `ISSUES`, each one value for all rows or a list
 ) -> pd.DataFrame: # with all columns of `ISSUES`
     "Rows of an issues table; a column that is not given is empty, and the action is 'look'."
-    empty = dict(label='', partner='', action='look', predicted='', confidence=math.nan)
+    empty: dict = dict(label='', partner='', action='look', predicted='', confidence=math.nan)
     columns = {k: v if np.isscalar(v) else list(v) for k, v in (empty | columns).items()}
     return pd.DataFrame(dict(path=list(paths)) | columns).reindex(columns=ISSUES)

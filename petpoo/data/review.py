@@ -57,7 +57,7 @@ class Review:
 def items(self: Review) -> pd.DataFrame:
     "One row per image of the chosen kind (all kinds if it is ''), with all verdicts on it."
     rows = self.issues[self.issues.kind == self.kind] if self.kind else self.issues
-    joined = dict.fromkeys(['label', 'partner', 'predicted', 'confidence'], 'first')
+    joined: dict = dict.fromkeys(['label', 'partner', 'predicted', 'confidence'], 'first')
     joined |= dict(score='max', verdict=lambda o: '; '.join(dict.fromkeys(o)))
     return rows.groupby('path', sort=False).agg(joined).reset_index()
 

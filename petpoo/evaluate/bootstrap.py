@@ -38,7 +38,8 @@ def resample_counts(
     rng, cells = np.random.default_rng(seed), counts.nonzero()
     for n in _batches_of(n_boot, counts.size, 2**23):
         stack = np.zeros((n, *counts.shape), dtype=np.int64)
-        stack[(slice(None), *cells)] = rng.multinomial(counts.sum(), counts[cells]/counts.sum(), size=n)
+        at: tuple = (slice(None), *cells)
+        stack[at] = rng.multinomial(counts.sum(), counts[cells]/counts.sum(), size=n)
         yield stack
 
 # %% ../../nbs/20a_bootstrap.ipynb #a73f8ed5

@@ -170,7 +170,8 @@ def spoiled_copies(
     between, folder, train = _level_range(corruption, between), Path(os.path.abspath(folder)), _training_images(table)
     if folder.exists(): raise PetpooError(f'{folder} already exists: remove it or choose another folder')
     again = train.loc[train.index.repeat(copies)]
-    levels = np.random.default_rng(seed).uniform(*between, len(again))
+    low, high = between
+    levels = np.random.default_rng(seed).uniform(low, high, len(again))
     paths = _copy_files(again.path, folder, corruption, levels, seed)
     group = table.group.where((table.group != '') | ~table.path.isin(train.path), table.path)
     added = again.assign(path=paths, group=group[again.index].to_numpy())

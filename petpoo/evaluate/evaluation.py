@@ -136,7 +136,7 @@ def write_evaluation(
     species: dict|None = None, # class -> species: adds figures by species and separates species in the confusion matrix
     target: str = 'label', # what the classes are: 'label' or 'species'
     point: OperatingPoint|None = None, # reported and marked in the tables that have its class
-    notes: list = (), # sentences for the head of the page, such as what was evaluated
+    notes: list|tuple = (), # sentences for the head of the page, such as what was evaluated
 ) -> dict: # 'label' or 'species' -> `Report`
     "Evaluate a predictions table and write the results into a folder."
     out, reports, sections = Path(out), {}, []

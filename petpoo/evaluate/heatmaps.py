@@ -127,7 +127,7 @@ def show_heatmap(
     spec = spec_of(learn)
     logits, _ = forward_with_outputs(learn.model, network_input(image, spec, learn.model))
     p = dict(zip(spec.classes, logits.softmax(1)[0].tolist()))
-    classes = classes or sorted(p, key=p.get, reverse=True)[:2]
+    classes = classes or sorted(p, key=lambda o: p[o], reverse=True)[:2]
     heats = [None, *(heatmap(learn, image, o) for o in classes)]
     titles = ['what the network saw', *(f'for {o} ({percent(p[o])})' for o in classes)]
     picture = load_image(image, spec.size, spec.resize)

@@ -89,16 +89,16 @@ def sweep(
     progress: bool = False, # show a bar
 ) -> pd.DataFrame: # one row per level: corruption, level, n, accuracy, low, high (Wilson, 95%)
     "Accuracy at each level of a corruption. Raises `PetpooError` for a photo that cannot be read."
-    levels = list(find_corruption(corruption).levels if levels is None else levels)
-    for o in levels: check_level(corruption, o)
+    tried = list(find_corruption(corruption).levels if levels is None else levels)
+    for o in tried: check_level(corruption, o)
     spec = _sweep_spec(model)
     truth, n = _true_positions(table, spec), len(table)
-    changes = [partial(corrupt, corruption=corruption, level=o, seed=seed) for o in levels]
+    changes = [partial(corrupt, corruption=corruption, level=o, seed=seed) for o in tried]
     read = partial(read_image, at_least=(2*spec.size[1], 2*spec.size[0])) # as `load_image` reads
     batches = list(chunked(range(n), 32))
     if progress: batches = progress_bar(batches, leave=False)
     right = _count_right(model, table.path, truth, changes, read, batches)
-    rows = [(corruption, level, n, k/n, *wilson_interval(k, n)) for level, k in zip(levels, right)]
+    rows = [(corruption, level, n, k/n, *wilson_interval(k, n)) for level, k in zip(tried, right)]
     return pd.DataFrame(rows, columns=['corruption', 'level', 'n', 'accuracy', 'low', 'high'])
 
 # %% ../../nbs/22_robustness.ipynb #b5f7ab8d

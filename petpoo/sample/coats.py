@@ -68,7 +68,7 @@ def make_pet(
 def zone(
     self: Pet,
     name: str, # zone
-    default: tuple = None, # colour if the pattern does not name the zone; the base colour by default
+    default: tuple|None = None, # colour if the pattern does not name the zone; the base colour by default
 ) -> tuple: # RGB 0-255
     "The colour of a zone."
     return self.zones.get(name, default or self.zones['base'])

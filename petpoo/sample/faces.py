@@ -53,8 +53,8 @@ def ear(
 ):
     "Draw one ear with its inside."
     b = pet.breed
-    z = smooth(EARS[b.ears]*b.ear_size)*pet.perk
-    z = root + (z if side > 0 else -z.conj())
+    outline = smooth(EARS[b.ears]*b.ear_size)*pet.perk
+    z = root + (outline if side > 0 else -outline.conj())
     colour = pet.zone('ears', pet.zone('head'))
     hair = (.16 if b.ears == 'feathered' else .05)*(.3+b.fur) if b.fur else 0
     pen.part(shaggy(z, hair, pet.rng), mix(colour,INK,.12) if b.ears in _droops else colour)

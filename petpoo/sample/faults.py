@@ -207,9 +207,9 @@ def draw_pets(
     n: int = 740, # pictures, before twins are added
     size: int = 256, # side, pixels
     seed: int = 0, # picture k follows from the seed and k, whatever n is
-    breeds: list = None, # names of breeds; all 37 by default
+    breeds: list|None = None, # names of breeds; all 37 by default
     grass: float = 0., # 1: all dogs on green and no cat; -1: the reverse; 0: the scene is independent of the species
-    faults: dict = None, # kind (see `FAULTS`) -> how many
+    faults: dict|None = None, # kind (see `FAULTS`) -> how many
     quality: int = 90, # of the JPEGs, 1 to 95
 ) -> pd.DataFrame: # one row an image: names, factors, box, fault; as `read_factors`
     "Write a set in the layout of the Oxford-IIIT Pet set, with the truth in factors.csv."

@@ -18,7 +18,7 @@ from .shapes import COMPASS, INK, SNOW, ellipse, fill, mix, one_of, shaggy, smoo
 def backdrop(
     size: int, # side, pixels
     colours: list, # RGB from top to bottom; four if there is a horizon
-    horizon: float = None, # share of the height at which the last two colours begin; None: no ground
+    horizon: float|None = None, # share of the height at which the last two colours begin; None: no ground
 ) -> Image.Image: # RGB
     "A wash of colour from top to bottom, with a hard edge at the horizon."
     c, y = np.array(colours, float), np.linspace(0,1,size)

@@ -219,7 +219,7 @@ def jpeg_bytes(
 class ContactSheet:
     "Pictures in rows, each below its title; a notebook shows them as one JPEG."
     pictures: list # PIL images
-    titles: list = () # one for each picture; none by default
+    titles: list|tuple = () # one for each picture; none by default
     columns: int = 8 # pictures in a row
     side: int = 96 # of a picture on the sheet, pixels
 

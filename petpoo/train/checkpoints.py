@@ -86,9 +86,11 @@ class Checkpoint(Callback):
         best: str|None = None, # end each fit with its best epoch by 'valid_loss' or a metric; None: with the last
         resume: bool = False, # continue from the newest checkpoint in `folder`
     ):
-        self.folder, self.every, self.resume = folder and Path(folder), every, resume
+        self.folder = Path(folder) if folder else None
+        self.every, self.resume = every, resume
         self.best = best and _Best(best)
-        self.rows, self.plan, self.pending = [], [], None # history; a line for each fit; state to restore
+        self.rows, self.plan = [], [] # history; a line for each fit
+        self.pending: dict = {} # the state to restore
         if resume: self._take_up()
         elif self.folder and _newest(self.folder):
             raise PetpooError(f'{folder} holds checkpoints of an earlier run: resume it, or choose another folder')
@@ -129,15 +131,15 @@ def before_fit(self: Checkpoint):
 
 @patch
 def before_epoch(self: Checkpoint):
-    if self.pending is None: return
+    if not self.pending: return
     if (self.fit_no, self.epoch) < (self.pending['fit_no'], self.pending['epoch']): raise CancelEpochException
     _restore(self.learn, self.pending, with_opt=self.pending['fit_no'] == self.fit_no)
-    self.pending = None
+    self.pending = {}
 
 # %% ../../nbs/11b_checkpoints.ipynb #bd7a998d
 @patch
 def after_epoch(self: Checkpoint):
-    if self.pending is not None: return # a skipped epoch
+    if self.pending: return # a skipped epoch
     values = dict(zip(self.recorder.metric_names[1:], map(float, self.recorder.values[-1])))
     self.rows.append(dict(epoch=len(self.rows) + 1, **values))
     if self.best: self.best.see(values, self.model)
@@ -157,5 +159,5 @@ def _write(self: Checkpoint):
 def after_fit(self: Checkpoint):
     if self.pending and (self.fit_no, self.n_epoch) == (self.pending['fit_no'], self.pending['epoch']):
         _restore(self.learn, self.pending, with_opt=True)
-        self.pending = None
+        self.pending = {}
     if self.best and self.best.model and not self.pending: self.model.load_state_dict(self.best.model)

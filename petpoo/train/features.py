@@ -17,7 +17,7 @@ from fastcore.imports import IN_NOTEBOOK
 from fastprogress.fastprogress import progress_bar
 from PIL import ImageOps
 from torch import nn
-from ..core import cache_dir
+from ..core import PetpooError, cache_dir
 from ..data.cache import Cache, contents
 from ..image import load_image, read_image, resize_image
 from .pipeline import InputSpec, spec_of
@@ -34,13 +34,13 @@ class FeatureCache(Cache):
         keys: list[str], # any number
     ) -> dict[str, np.ndarray]: # those that are there, float16
         "Look up many keys at once."
-        return {k: np.frombuffer(v, np.float16) for k, v in super().get(keys).items()}
+        return {k: np.frombuffer(v, np.float16) for k, v in Cache.get(self, keys).items()}
 
     def put(self,
         features: dict[str, np.ndarray], # key -> vector, stored as float16
     ):
         "Store many, and drop the least recently used above the limit."
-        super().put({k: v.astype(np.float16).tobytes() for k, v in features.items()})
+        Cache.put(self, {k: v.astype(np.float16).tobytes() for k, v in features.items()})
 
 # %% ../../nbs/12_features.ipynb #eadd256d
 def _crop_of(im, k):
@@ -147,6 +147,7 @@ def get_features(
 ) -> np.ndarray: # float16 (images, views, features), in a temporary file
     "The body's features for many images; what the cache has is not computed again."
     if progress is None: progress = IN_NOTEBOOK or sys.stdout.isatty()
+    if not len(paths): raise PetpooError('no images to compute features of: the list of paths is empty')
     cache, paths, part = cache or FeatureCache(), list(map(str, paths)), part or learn.model[0]
     keys = _feature_keys(learn, part, paths, views)
     jobs = dict(zip(keys, ((p, k) for p in paths for k in range(views)))) # equal images have equal keys

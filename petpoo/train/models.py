@@ -90,7 +90,9 @@ def native_size(
     "The size of the pictures that the pretrained weights were trained on. Raises `PetpooError` for an unknown name."
     _check_name(arch)
     cfg = timm.get_pretrained_cfg(arch) if timm.is_model(arch) else None
-    return tuple(cfg.input_size[1:]) if cfg else (224, 224)
+    if cfg is None: return 224, 224
+    _, height, width = cfg.input_size
+    return height, width
 
 # %% ../../nbs/11_models.ipynb #6b006425
 def _check_size(body, size):

@@ -90,13 +90,13 @@ def prepare(self: PetHead,
     y: np.ndarray, # their classes (n,)
 ):
     "Set the species' layer: the smallest weights that do, both species counting the same."
-    is_cat = self.cat.cpu().numpy()[y]
+    is_cat = self.get_buffer('cat').cpu().numpy()[y]
     if len({*is_cat}) < 2:
         raise PetpooError(f'all training images show {"cats" if is_cat[0] else "dogs"}: a head for pets needs both')
     regression = LogisticRegression(C=1e-4, class_weight='balanced', max_iter=1000)
     found = regression.fit(x.reshape(-1, x.shape[2]).astype(np.float32), is_cat.repeat(x.shape[1]))
-    self.species_weight.copy_(torch.tensor(found.coef_[0]))
-    self.species_bias.copy_(torch.tensor(found.intercept_[0]))
+    self.get_buffer('species_weight').copy_(torch.tensor(found.coef_[0]))
+    self.get_buffer('species_bias').copy_(torch.tensor(found.intercept_[0]))
 
 # %% ../../nbs/13_pethead.ipynb #3be280b6
 @delegates(get_learner)
