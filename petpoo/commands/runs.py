@@ -7,28 +7,20 @@ __all__ = ['SAMPLE', 'SETTINGS', 'sample_folder', 'load_images', 'read_settings'
            'resume_run', 'run_figures']
 
 # %% ../../nbs/50a_runs.ipynb #e91d28c4
-import hashlib, itertools, json, os, shutil, time
+import itertools, json, os, shutil, time
 from argparse import Namespace
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from ..core import PetpooError, cache_dir, sha256
+from ..core import PetpooError, cache_dir
 from .options import say
 from ..names import count, few
 
-# %% ../../nbs/50a_runs.ipynb #61e7fc70
+# %% ../../nbs/50a_runs.ipynb #f76060f4
 SAMPLE: dict = dict(n=740, size=256, seed=0) # arguments of `draw_pets`
 
-def _drawing_hash():
-    "A hash of the modules that draw."
-    from petpoo import sample
-    files = sorted(Path(sample.__file__).parent.glob('*.py'))
-    return hashlib.sha256(''.join(map(sha256, files)).encode()).hexdigest()[:8]
-
-# %% ../../nbs/50a_runs.ipynb #f76060f4
 def sample_folder() -> Path: # a folder in the Oxford-IIIT Pet layout
     "The drawn sample; the first call draws it into the cache."
-    from petpoo.sample.faults import draw_pets
-    folder = cache_dir()/f'sample-{_drawing_hash()}'
+    from petpoo.sample.faults import draw_pets, drawing_version
+    folder = cache_dir()/f'sample-{drawing_version()}'
     if folder.exists(): return folder
     print(f'Drawing {SAMPLE["n"]} pets ...', flush=True)
     try: draw_pets(folder, **SAMPLE)
@@ -154,23 +146,16 @@ def read_settings(
         raise PetpooError(f'{run} is not a run: its settings.json lacks settings; {advice}')
     return {k: found[k] for k in SETTINGS}
 
-# %% ../../nbs/50a_runs.ipynb #3a108fbf
-def _contents(paths):
-    "SHA-256 of each file; empty if it cannot be read."
-    def content(path):
-        try: return sha256(path)
-        except OSError: return ''
-    with ThreadPoolExecutor(os.cpu_count()) as pool: return list(pool.map(content, paths))
-
 # %% ../../nbs/50a_runs.ipynb #7bc0bd24
 def _write_run_table(table, data, run):
     "Write table.csv: the images of the run with a hash, and the others of the data without."
     import pandas as pd
+    from petpoo.data.cache import contents
     from petpoo.data.layouts import read_table
     from petpoo.tables import write_csv
     others = read_table(data)
     others = others[~others['path'].isin(table['path'])].assign(split='', content='')
-    rows = pd.concat([table.assign(content=_contents(table['path'])), others], ignore_index=True)
+    rows = pd.concat([table.assign(content=contents(table['path'], missing='')), others], ignore_index=True)
     write_csv(rows, run/'table.csv')
 
 # %% ../../nbs/50a_runs.ipynb #072be7a4
@@ -187,8 +172,9 @@ def _read_run_table(run):
 # %% ../../nbs/50a_runs.ipynb #70084384
 def _by_change(table):
     "Divide a run's images into unchanged, gone and changed ones."
+    from petpoo.data.cache import contents
     now = table['content'].copy()
-    now[:] = _contents(table['path'])
+    now[:] = contents(table['path'], missing='')
     same = now == table['content']
     return table[same], table[now == ''], table[(now != '') & ~same]
 

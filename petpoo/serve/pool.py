@@ -51,13 +51,19 @@ class Line:
         self._inside += 1
         try:
             await self._wait()
-            if gone and await gone():
-                self._turns.release()
-                raise Busy
-            work = _in_thread(f, *args)
-            work.add_done_callback(lambda _: self._turns.release())
-            return await asyncio.shield(work)
+            return await asyncio.shield(await self._start(f, args, gone))
         finally: self._inside -= 1
+
+    async def _start(self, f, args, gone):
+        "A future for `f(*args)`, which gives its turn back; so does whatever keeps it from starting."
+        try:
+            if gone and await gone(): raise Busy
+            work = _in_thread(f, *args)
+        except BaseException: # a visitor whose request is cancelled, too
+            self._turns.release()
+            raise
+        work.add_done_callback(lambda _: self._turns.release())
+        return work
 
     async def _wait(self):
         "Wait for a turn."

@@ -9,6 +9,7 @@ __all__ = ['Checkpoint']
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback, CancelEpochException
+from fastcore.basics import patch
 from ..core import PetpooError, atomic_path, get_random_state, set_random_state
 
 # %% ../../nbs/11b_checkpoints.ipynb #0faaa7a2
@@ -87,7 +88,7 @@ class Checkpoint(Callback):
         resume: bool = False, # continue from the newest checkpoint in `folder`
     ):
         self.folder = Path(folder) if folder else None
-        self.every, self.resume = every, resume
+        self.every = every
         self.best = best and _Best(best)
         self.rows, self.plan = [], [] # history; a line for each fit
         self.pending: dict = {} # the state to restore
@@ -100,8 +101,6 @@ class Checkpoint(Callback):
         return pd.DataFrame(self.rows)
 
 # %% ../../nbs/11b_checkpoints.ipynb #e90eb285
-from fastcore.basics import patch
-
 @patch
 def _take_up(self: Checkpoint):
     "Read the newest checkpoint, to be restored when its next epoch begins."

@@ -9,6 +9,7 @@ __all__ = ['DOGS', 'CATS', 'WILD', 'imagenet_layer', 'PetHead', 'pet_learner']
 import numpy as np, torch
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
+from fastcore.basics import patch
 from fastcore.meta import delegates
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -82,8 +83,6 @@ class PetHead(nn.Module):
     def known(self, f): return self.answers(f)[1]
 
 # %% ../../nbs/13_pethead.ipynb #87091dd1
-from fastcore.basics import patch
-
 @patch
 def prepare(self: PetHead,
     x: np.ndarray, # features of the training images (n, views, f)

@@ -68,10 +68,8 @@ RECIPES = dict( # name -> epochs -> the phases after the head on features
 # %% ../../nbs/15_phases.ipynb #35789a53
 def _second_learner(learn, cbs):
     "What a learner is inside `on_features` or `on_maps`, as a learner of its own."
-    made = Learner(learn.dls, learn.model, loss_func=learn.loss_func, opt_func=learn.opt_func, splitter=learn.splitter,
+    return Learner(learn.dls, learn.model, loss_func=learn.loss_func, opt_func=learn.opt_func, splitter=learn.splitter,
                    metrics=list(learn.metrics), wd=learn.wd, moms=learn.moms, cbs=cbs)
-    made.head_of_images = True
-    return made
 
 def head_learner(
     learn: Learner, # from `get_learner`; its body stays as it is
