@@ -130,7 +130,7 @@ def speed():
         for c in range(100):
             (folder/f'class {c}').mkdir()
             for i in range(1000): (folder/f'class {c}'/f'{i}.jpg').touch()
-    code = "import sys, time; from petpoo.data.table import read_table; t, p = time.perf_counter(), time.process_time(); n = len(read_table(sys.argv[1])); print(f'{n} images in {time.perf_counter() - t:.2f} s, {time.process_time() - p:.2f} s of a processor')"
+    code = "import sys, time; from petpoo.data.layouts import read_table; t, p = time.perf_counter(), time.process_time(); n = len(read_table(sys.argv[1])); print(f'{n} images in {time.perf_counter() - t:.2f} s, {time.process_time() - p:.2f} s of a processor')"
     yield Case('read_table on 100,000 empty files', many, ['-c', code, '{}'], says=('100000 images',))
 
 def command(case, folder, toy):

@@ -104,7 +104,7 @@ def info_parser(
 
 # %% ../../nbs/50d_bundles.ipynb #d86174f4
 def _wanted_point(args):
-    "The wanted operating point, as `petpoo.evaluate.metrics.choose_threshold` takes it; None if there is none."
+    "The wanted operating point, as `petpoo.evaluate.thresholds.choose_threshold` takes it; None if there is none."
     costs = args.costs and dict(zip(('miss', 'false_alarm'), args.costs))
     rules = dict(recall=args.recall, precision=args.precision, costs=costs)
     given = {k: v for k, v in rules.items() if v}

@@ -88,7 +88,7 @@ def on_features(self: Learner,
     with _lent(self, dls, head, trainable_params, (ChannelsLast, FrozenStatistics)): yield self
 
 # %% ../../nbs/12a_heads.ipynb #238b1c2a
-HEAD_EPOCHS, HEAD_LR = 20, 1e-3 # chosen on Oxford's trainval half: more epochs and other rates change nothing
+HEAD_EPOCHS, HEAD_LR = 20, 1e-3 # times through the features, and the highest learning rate
 
 @patch
 @delegates(Learner.fit_one_cycle)
