@@ -26,9 +26,9 @@ SEEDS = (7021, 7022, 7023)
 FAULTS = dict(exact_duplicate=60, near_duplicate=120, corrupt=20, truncated=20, empty=10, dark=60, blurred=60, overexposed=60, exif_rotated=40, odd_size=60)
 UNREADABLE = ('corrupt', 'truncated', 'empty')
 KINDS = { # ours -> planted faults, cleanvision's columns
-    'unreadable': (UNREADABLE, []), 'dark': (['dark'], ['dark']), 'over-exposed': (['overexposed'], ['light']), 'blurred': (['blurred'], ['blurry']),
-    'odd size': (['odd_size'], ['odd_size', 'odd_aspect_ratio']), 'EXIF-rotated': (['exif_rotated'], []),
-    'exact duplicate': (['exact_duplicate'], ['exact_duplicates']), 'near duplicate': (['near_duplicate'], ['near_duplicates'])}
+    'unreadable': (UNREADABLE, []), 'dark': (['dark'], ['dark']), 'over_exposed': (['overexposed'], ['light']), 'blurred': (['blurred'], ['blurry']),
+    'odd_size': (['odd_size'], ['odd_size', 'odd_aspect_ratio']), 'exif_rotated': (['exif_rotated'], []),
+    'exact_duplicate': (['exact_duplicate'], ['exact_duplicates']), 'near_duplicate': (['near_duplicate'], ['near_duplicates'])}
 PACKAGES = ('petpoo', 'numpy', 'pandas', 'pillow', 'scipy', 'scikit-learn', 'cleanlab', 'cleanvision', 'imagehash')
 
 def save(name, rows):
@@ -125,9 +125,9 @@ def leaks(tmp):
         table = split_table(oxford_table(tmp/f'twins {seed}'), valid=.3, test=.2)
         side, here = dict(zip(table.path, table.split)), str(Path(truth.path.iloc[0]).parent)
         planted = {frozenset(o) for o in zip(truth.path, here + '/' + truth.partner + '.jpg') if o[1] in side and side[o[0]] != side[o[1]]}
-        found = audit(table).issues.query('kind == "across splits"')
+        found = audit(table).issues.query('kind == "split_leak"')
         pairs = set(map(frozenset, zip(found.path, found.partner)))
-        rows.append(dict(seed=seed, leak='across splits', planted=len(planted), found=len(planted & pairs), false_alarms=len(pairs - planted), skill=np.nan))
+        rows.append(dict(seed=seed, leak='split_leak', planted=len(planted), found=len(planted & pairs), false_alarms=len(pairs - planted), skill=np.nan))
         for name in [None, 'greenness', *GIVEAWAYS]:
             folder = tmp/f'{name} {seed}'
             draw_pets(folder, n=740, size=128, seed=seed, grass=.7 if name == 'greenness' else 0)
@@ -135,8 +135,8 @@ def leaks(tmp):
             if name in GIVEAWAYS:
                 for p in table.path[table.species == 'dog']: GIVEAWAYS[name](p, rng)
             found = audit(table)
-            given = found.giveaways.query('target == "species"').set_index('property').skill
-            told = set(found.issues.verdict[(found.issues.kind == "giveaway")].str.split().str[0])
+            given = found.shortcut_features.query('target == "species"').set_index('property').skill
+            told = set(found.issues.verdict[(found.issues.kind == "shortcut")].str.split().str[0])
             related = dict(brightness={'colourfulness', 'bytes'}, size={'bytes', 'aspect'}, aspect={'size', 'bytes'}, format={'bytes'}, greenness={'colourfulness', 'brightness', 'bytes'}).get(name, set())
             rows.append(dict(seed=seed, leak=name or 'none', planted=int(name is not None), found=int(name in told), false_alarms=len(told - {name} - related), skill=given[name] if name else given.max()))
     save('leaks', rows)
@@ -195,10 +195,10 @@ def real(tmp, data, arch='tf_efficientnet_lite2', size=260):
     table = read_table(data)
     grouped = audit(table).table
     found = audit(table, probabilities(grouped, arch, size))
-    print(found); print(found.giveaways.to_string())
+    print(found); print(found.shortcut_features.to_string())
     issues = found.issues.assign(path=found.issues.path.map(os.path.basename), partner=found.issues.partner.map(os.path.basename))
     issues.to_csv(RESULTS/'audit_real.csv', index=False, float_format='%.4f')
-    found.giveaways.to_csv(RESULTS/'audit_real_giveaways.csv', index=False, float_format='%.4f')
+    found.shortcut_features.to_csv(RESULTS/'audit_real_giveaways.csv', index=False, float_format='%.4f')
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

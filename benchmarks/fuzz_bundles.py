@@ -204,10 +204,10 @@ def small_network(folder):
     config = json.loads((folder/'config.json').read_text())
     to_onnx(nn.Sequential(nn.Sequential(*layers), nn.Linear(8, 4)), (32, 32), folder/'model.onnx')
     halve_weights(folder/'model.onnx')
-    write_config(folder, config | dict(abstention=dict(score='free energy', threshold=0, sure=0.5)))
+    write_config(folder, config | dict(abstention=dict(score='free energy', threshold=0, min_confidence=0.5)))
 
 def make_bundles(folder):
-    toy_bundle(folder/'toy', abstention=dict(score='brightness', threshold=0, sure=0.5))
+    toy_bundle(folder/'toy', abstention=dict(score='brightness', threshold=0, min_confidence=0.5))
     small_network(folder/'convolutions')
     shutil.copytree(Path(petpoo.__file__).parent/'model', folder/'packaged')
 

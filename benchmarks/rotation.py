@@ -11,8 +11,8 @@ from petpoo.data.layouts import read_table
 from petpoo.data.table import split_table
 from petpoo.train.phases import head_learner, quick
 from petpoo.train.pipeline import get_dls
-from petpoo.evaluate.corruptions import spoiled_copies
-from petpoo.evaluate.robustness import plot_sweep, sweep
+from petpoo.evaluate.corruptions import corrupted_copies
+from petpoo.evaluate.robustness import plot_corruption_sweep, corruption_sweep
 from petpoo.train.phases import fit
 from petpoo.train.training import get_learner
 
@@ -39,11 +39,11 @@ def main():
     runs = {}
     with tempfile.TemporaryDirectory() as tmp:
         for run, copies in {'upright only': 0, 'with turned copies': args.copies}.items():
-            learn = trained(spoiled_copies(table, f'{tmp}/turned', 'rotation', copies) if copies else table, args, 20//(1 + copies) if copies else 20)
-            runs[run] = sweep(learn, table[table.split == 'valid'], 'rotation')
+            learn = trained(corrupted_copies(table, f'{tmp}/turned', 'rotation', copies) if copies else table, args, 20//(1 + copies) if copies else 20)
+            runs[run] = corruption_sweep(learn, table[table.split == 'valid'], 'rotation')
             print(run, runs[run].round(4).to_string(index=False), sep='\n', flush=True)
     notes = dict(arch=args.arch, size=args.size, train=int((table.split == 'train').sum()), copies=args.copies)
     with atomic_path(OUT) as tmp: pd.concat([df.assign(run=run, **notes, **environment()) for run, df in runs.items()]).to_csv(tmp, index=False, float_format='%.4f')
-    with atomic_path(OUT.with_suffix('.png')) as tmp: plot_sweep(runs).savefig(tmp, dpi=130)
+    with atomic_path(OUT.with_suffix('.png')) as tmp: plot_corruption_sweep(runs).savefig(tmp, dpi=130)
 
 if __name__ == '__main__': main()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NO_FILE', 'PALETTE', 'PetpooError', 'nearest', 'lock_path', 'atomic_path', 'atomic_folder', 'open_file', 'sha256',
            'local_path', 'cache_dir', 'seed_everything', 'get_random_state', 'set_random_state', 'same_random_state',
-           'optional_import', 'start_python', 'environment']
+           'old_name', 'optional_import', 'start_python', 'environment']
 
 # %% ../nbs/00_core.ipynb #80d6a11e
 import contextlib, ctypes, difflib, functools, hashlib, importlib, json, os, platform, random, re, shutil
@@ -241,6 +241,17 @@ def same_random_state():
     state = get_random_state()
     try: yield
     finally: set_random_state(state)
+
+# %% ../nbs/00_core.ipynb #6b8a8218
+def old_name(
+    old: str, # the name of version 0.1
+    new: str, # the name of the attribute now
+) -> property: # to be set on the class
+    "Read an attribute under its old name, with a `DeprecationWarning`."
+    def read(self):
+        warnings.warn(f'{type(self).__name__}.{old} is now {new}', DeprecationWarning, stacklevel=2)
+        return getattr(self, new)
+    return property(read, doc=f'The old name of `{new}`.')
 
 # %% ../nbs/00_core.ipynb #0243fd62
 def optional_import(

@@ -49,7 +49,18 @@ RENAMED = { # name of 0.1 -> name of 0.2
     'training.same_order': 'unchanged',
     'app.COLUMNS': 'ANSWER_COLUMNS',
     'feedback.COLUMNS': 'FEEDBACK_COLUMNS',
-    'feedback.SIDE': 'FEEDBACK_SIDE'}
+    'feedback.SIDE': 'FEEDBACK_SIDE',
+    'audit.giveaways': 'shortcut_features',
+    'export.SURE': 'MIN_CONFIDENCE',
+    'metrics.cat_to_correct': 'correct_by_class',
+    'metrics.cat_to_paths': 'paths_by_class',
+    'metrics.cat_to_preds': 'preds_by_class',
+    'robustness.contradictions': 'counterexamples',
+    'robustness.plot_slices': 'plot_slice_metrics',
+    'robustness.plot_sweep': 'plot_corruption_sweep',
+    'robustness.slices': 'slice_metrics',
+    'robustness.spoiled_copies': 'corrupted_copies',
+    'robustness.sweep': 'corruption_sweep'}
 
 # %% ../nbs/90_moved.ipynb #fc863e04
 def _modules(old):

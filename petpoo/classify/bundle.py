@@ -51,7 +51,7 @@ def _is_operating_point(v, c):
     fields = dict(positive=names.__contains__, threshold=_is_share, rule=_is_note)
     return _has_fields(v, **fields) and v.keys() == fields.keys()
 
-def _is_abstention(v): return v is None or _has_fields(v, threshold=_is_number, sure=_is_share, score=is_text)
+def _is_abstention(v): return v is None or _has_fields(v, threshold=_is_number, min_confidence=_is_share, score=is_text)
 
 # %% ../../nbs/29_bundle.ipynb #58abd505
 def _is_bound(v): return v is None or _is_number(v, -1e300, 1e300)
@@ -100,7 +100,7 @@ _RULES |= dict(
         'null, or an object with a class or species as positive, a threshold from 0 to 1 and a rule in words'),
     abstention=(
         lambda v, c: _is_abstention(v),
-        'null, or an object with a threshold, a probability as sure, and the name of the score'))
+        'null, or an object with a threshold, a probability as min_confidence, and the name of the score'))
 
 # %% ../../nbs/29_bundle.ipynb #d183ac55
 _RULES |= dict(
@@ -163,13 +163,20 @@ def _parse_float(digits):
     return v
 
 # %% ../../nbs/29_bundle.ipynb #7da84315
+def _with_new_keys(config):
+    "Version 0.1 wrote `sure` for `min_confidence`."
+    rule = config.get('abstention') if type(config) is dict else None
+    if type(rule) is dict and 'sure' in rule: rule['min_confidence'] = rule.pop('sure')
+    return config
+
 def _parse_config(path):
     "The JSON value in a config file."
     size = path.stat().st_size
     _check_file_size(path, size, _MAX_CONFIG)
     try:
         with open(path, 'rb') as f: text = f.read(size).decode()
-        return json.loads(text, parse_constant=_refuse_constant, parse_int=_parse_int, parse_float=_parse_float)
+        rules = dict(parse_constant=_refuse_constant, parse_int=_parse_int, parse_float=_parse_float)
+        return _with_new_keys(json.loads(text, **rules))
     except (ValueError, RecursionError) as e:
         raise PetpooError(f'{path} is damaged ({str(e).splitlines()[0]}): copy the bundle again') from e
 

@@ -50,7 +50,7 @@ def _card_abstention(config):
     else:
         text = (
             f'The score is the {rule["score"]}. A photo with a score below {rule["threshold"]:.3g} counts as unknown. '
-            f'Otherwise the answer names a class if its probability is at least {rule["sure"]:.0%}. '
+            f'Otherwise the answer names a class if its probability is at least {rule["min_confidence"]:.0%}. '
             'If no class reaches that, it names only the species.')
     return f'## What it says of other things\n\n{text}'
 

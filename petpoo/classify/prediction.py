@@ -83,11 +83,11 @@ def _judge(probs, score, rule):
     "`known`, and the reason for it."
     label, p = next(iter(probs.items()))
     if not rule: return 'breed', 'this bundle cannot tell what it does not know'
-    threshold, sure = rule['threshold'], rule['sure']
+    threshold, least = rule['threshold'], rule['min_confidence']
     seen = f'{rule["score"]} is {score:.2f}'
     if score < threshold: return 'none', f'{seen}, below {threshold:.2f}'
-    if p < sure: return 'species', f'no class reaches {sure:.0%}: {label} {percent(p)}'
-    return 'breed', f'{seen} (at least {threshold:.2f}), {label} {percent(p)} (at least {sure:.0%})'
+    if p < least: return 'species', f'no class reaches {least:.0%}: {label} {percent(p)}'
+    return 'breed', f'{seen} (at least {threshold:.2f}), {label} {percent(p)} (at least {least:.0%})'
 
 # %% ../../nbs/29b_prediction.ipynb #c77604b6
 def _decide(probs, point):

@@ -60,7 +60,7 @@ def _rejection_rule(rule):
     "When the bundle answers that a photo is none of its classes, or that it is not sure."
     if not rule: return 'none: every photo is answered with one of the classes'
     known = f'a photo is known if its score >= {rule["threshold"]:.3g} ({rule["score"]})'
-    return f'{known}; a class is named if p >= {rule["sure"]:.0%}' if rule['sure'] else known
+    return f'{known}; a class is named if p >= {rule["min_confidence"]:.0%}' if rule['min_confidence'] else known
 
 # %% ../../nbs/50d_bundles.ipynb #b83c7e7a
 def _facts_of(clf):

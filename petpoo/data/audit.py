@@ -6,19 +6,19 @@
 __all__ = ['KINDS', 'Audit', 'audit', 'html_shown', 'html_thumbnail']
 
 # %% ../../nbs/03d_audit.ipynb #18aa8960
-import io
+import io, warnings
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
-from ..core import PALETTE, PetpooError, nearest
+from ..core import PALETTE, PetpooError, nearest, old_name
 from .checks import balance_issues, class_balances, image_issues
 from .cleaning import CLEANING
 from .duplicates import find_twins, group_twins, twin_issues
 from .labels import label_issues, suspect_labels
 from .measures import ISSUES, measure_images
-from .shortcuts import giveaway_issues, giveaways
+from .shortcuts import shortcut_issues, shortcut_features
 from .show import show_images, thumbnail
 from .table import check_table
 from ..names import count, file_name, shown
@@ -27,23 +27,23 @@ from ..report import html_image, html_table, html_text, write_page
 # %% ../../nbs/03d_audit.ipynb #cd933daa
 KINDS = { # kind -> what it means, in the order of the summary
     'unreadable': 'the file is missing, empty, damaged or no image',
-    'across splits': 'the same picture is also in a split that is held out: what is measured there is remembered',
-    'two labels': 'the same picture has two labels, so one is wrong',
-    'exact duplicate': 'the same file again',
-    'near duplicate': 'the same picture again, cropped, resized, re-lit, compressed or mirrored; they share a group',
-    'suspect label': 'a model that had not seen the image contradicts its label with confidence',
-    'giveaway': 'a property of the photos tells the classes apart without looking at the animal',
+    'split_leak': 'the same picture is also in a split that is held out: what is measured there is remembered',
+    'label_conflict': 'the same picture has two labels, so one is wrong',
+    'exact_duplicate': 'the same file again',
+    'near_duplicate': 'the same picture again, cropped, resized, re-lit, compressed or mirrored; they share a group',
+    'suspect_label': 'a model that had not seen the image contradicts its label with confidence',
+    'shortcut': 'a property of the photos tells the classes apart without looking at the animal',
     'imbalance': 'the largest class has at least twice the images of the smallest',
-    'rare class': 'too few images to learn or to measure',
+    'rare_class': 'too few images to learn or to measure',
     'dark': 'hardly anything can be seen',
-    'over-exposed': 'bleached',
+    'over_exposed': 'bleached',
     'blurred': 'nothing in it is sharp',
     'uniform': 'next to nothing is in it',
     'greyscale': 'without colour among pictures with colour',
-    'odd size': 'tiny, huge or oddly long beside the others',
-    'EXIF-rotated': 'lies on its side for tools that ignore the EXIF tag; petpoo turns it upright',
-    'wrong extension': 'the name does not fit the content; petpoo goes by the content',
-    'several frames': 'an animation or several pages, of which the first is used'}
+    'odd_size': 'tiny, huge or oddly long beside the others',
+    'exif_rotated': 'lies on its side for tools that ignore the EXIF tag; petpoo turns it upright',
+    'wrong_extension': 'the name does not fit the content; petpoo goes by the content',
+    'several_frames': 'an animation or several pages, of which the first is used'}
 
 # %% ../../nbs/03d_audit.ipynb #ccf0f272
 @dataclass
@@ -53,7 +53,7 @@ class Audit:
     table: pd.DataFrame # the data table; images of the same picture share a `group`
     measures: pd.DataFrame # one row per image, see `measure`
     balance: dict # 'species' and 'label' -> Balance
-    giveaways: pd.DataFrame # see `giveaways`
+    shortcut_features: pd.DataFrame # see `shortcut_features`
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -62,6 +62,9 @@ class Audit:
             count=('kind', 'size'), worst=('score', 'max'), action=('action', lambda o: o.mode()[0]))
         found = found.reindex([o for o in KINDS if o in found.index])
         return found.assign(meaning=found.index.map(KINDS)).rename_axis('kind').reset_index()
+
+# %% ../../nbs/03d_audit.ipynb #53db3fc3
+Audit.giveaways = old_name('giveaways', 'shortcut_features') # type: ignore[attr-defined]
 
 # %% ../../nbs/03d_audit.ipynb #689af40e
 def _with_labels(issues, table, suspects):
@@ -86,9 +89,9 @@ def audit(
     "Look for whatever may be wrong with a set of images and its labels. Changes neither files nor table."
     table = check_table(table).drop_duplicates('path', ignore_index=True)
     measures, minis = measure_images(table.path.tolist())
-    twins, balances, given = find_twins(measures, minis), class_balances(table), giveaways(table, measures)
+    twins, balances, given = find_twins(measures, minis), class_balances(table), shortcut_features(table, measures)
     suspects = None if probs is None else suspect_labels(table, probs)
-    found = [image_issues(measures), twin_issues(table, twins), balance_issues(balances), giveaway_issues(given)]
+    found = [image_issues(measures), twin_issues(table, twins), balance_issues(balances), shortcut_issues(given)]
     if suspects is not None: found.append(label_issues(table, suspects))
     issues = _with_labels(pd.concat(found, ignore_index=True), table, suspects)
     grouped = table.assign(group=group_twins(table, measures, twins))
@@ -103,15 +106,26 @@ def __repr__(self: Audit):
 @patch
 def _repr_html_(self: Audit):
     head = [f'{by}: {b}' for by, b in self.balance.items()]
-    head += self.issues.verdict[self.issues.kind == 'giveaway'].tolist()
+    head += self.issues.verdict[self.issues.kind == 'shortcut'].tolist()
     items = ''.join(f'<li>{html_text(shown(o))}</li>' for o in head)
     summary = self.summary.to_html(index=False, border=0, formatters=dict(worst='{:.2f}'.format))
     return f'<b>{count(len(self.table), "image")}</b><ul>{items}</ul>{summary}'
+
+# %% ../../nbs/03d_audit.ipynb #b849382a
+_OLD_KINDS = {'across splits': 'split_leak', 'two labels': 'label_conflict', 'giveaway': 'shortcut'}
+
+def _current_kind(kind):
+    "The kind of issue, which may have the name that version 0.1 gave it."
+    new = _OLD_KINDS.get(kind, kind.replace(' ', '_').replace('-', '_').lower())
+    if new == kind or new not in KINDS: return kind
+    warnings.warn(f'the kind {kind!r} is now {new!r}', DeprecationWarning, stacklevel=3)
+    return new
 
 # %% ../../nbs/03d_audit.ipynb #c129eeeb
 def _of_kind(found, kind):
     "The issues of a kind that belong to an image."
     issues = found.issues[found.issues.path != '']
+    kind = _current_kind(kind)
     rows = issues[issues.kind == kind]
     if len(rows): return rows
     choice = f'choose from {", ".join(issues.kind.unique())}' if len(issues) else 'no image has an issue'
@@ -199,7 +213,7 @@ def _summary_table(summary):
             for o in summary.itertuples()]
     return html_table(['kind', 'count', 'worst', 'suggested', 'meaning'], rows)
 
-def _giveaway_table(given):
+def _shortcut_table(given):
     rows = [(o.property, o.target, float(o.accuracy), float(o.chance), float(o.skill)) for o in given.itertuples()]
     return html_table(['property', 'tells', 'balanced accuracy', 'guessing', 'skill'], rows)
 
@@ -214,17 +228,18 @@ def report(
     head = f'<h1>{count(len(self.table), "image")}, {count(len(self.issues), "issue")}</h1>'
     sections = [_kind_section(self.issues, kind, n) for kind in self.summary.kind]
     classes = ['<h2>Classes</h2>', *map(_balance_table, self.balance.values())]
-    single = ['<h2>What single properties tell</h2>', _giveaway_table(self.giveaways)]
+    single = ['<h2>What single properties tell</h2>', _shortcut_table(self.shortcut_features)]
     return write_page(file, 'petpoo audit', [head, _summary_table(self.summary), *sections, *classes, *single])
 
 # %% ../../nbs/03d_audit.ipynb #29762188
 @patch
 def cleaning_list(
     self: Audit,
-    kinds: tuple = ('unreadable', 'exact duplicate', 'across splits'), # the kinds whose suggestions to accept
+    kinds: tuple = ('unreadable', 'exact_duplicate', 'split_leak'), # the kinds whose suggestions to accept
     who: str = 'petpoo audit', # the name in the column `who`
 ) -> pd.DataFrame: # for `write_cleaning` and `apply_cleaning`
     "The suggested decisions, one per image; dropping takes precedence over relabelling."
+    kinds = tuple(_current_kind(o) for o in kinds)
     unknown = [o for o in kinds if o not in KINDS]
     if unknown: raise PetpooError(f'{unknown[0]!r} is not a kind of issue{nearest(unknown[0], KINDS)}')
     rows = self.issues[self.issues.kind.isin(list(kinds)) & self.issues.action.isin(['drop', 'relabel'])]

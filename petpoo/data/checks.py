@@ -30,7 +30,7 @@ class Check:
 # %% ../../nbs/03c_checks.ipynb #6af46144
 _LIGHT = [
     Check('dark', 'brightest', .25, 'even its brightest 1% is no lighter than {brightest:.0%} of white'),
-    Check('over-exposed', 'darkest', .62, 'even its darkest 1% is as light as {darkest:.0%} of white', high=True),
+    Check('over_exposed', 'darkest', .62, 'even its darkest 1% is as light as {darkest:.0%} of white', high=True),
     Check('uniform', 'contrast', .05,
           'from its darkest to its brightest parts is {contrast:.0%} of the way from black to white'),
     Check('blurred', 'edge', .12, 'its sharpest edge takes {slope:.0f} pixels of a picture of 256'),
@@ -38,17 +38,17 @@ _LIGHT = [
 
 # %% ../../nbs/03c_checks.ipynb #e118e643
 _SIZE = [
-    Check('odd size', 'short', 32, 'its shorter side has {short:.0f} pixels'),
-    Check('odd size', 'relative', 5,
+    Check('odd_size', 'short', 32, 'its shorter side has {short:.0f} pixels'),
+    Check('odd_size', 'relative', 5,
           'is {width:.0f}x{height:.0f}, {relative:.1f} times larger or smaller than most', high=True),
-    Check('odd size', 'aspect', 3, 'is {width:.0f}x{height:.0f}, {aspect:.1f} times as long as wide', high=True)]
+    Check('odd_size', 'aspect', 3, 'is {width:.0f}x{height:.0f}, {aspect:.1f} times as long as wide', high=True)]
 
 # %% ../../nbs/03c_checks.ipynb #1062f03c
 _FILE = [
-    Check('wrong extension', 'extension', 0, 'is a {format} by content and {suffix} by name', high=True, action='keep'),
-    Check('EXIF-rotated', 'turn', 1, 'stands upright only by its EXIF tag ({orientation:.0f}); '
+    Check('wrong_extension', 'extension', 0, 'is a {format} by content and {suffix} by name', high=True, action='keep'),
+    Check('exif_rotated', 'turn', 1, 'stands upright only by its EXIF tag ({orientation:.0f}); '
           'a tool that ignores the tag sees it turned', high=True, action='keep'),
-    Check('several frames', 'frames', 2, 'has several frames or pages; the first is used', high=True)]
+    Check('several_frames', 'frames', 2, 'has several frames or pages; the first is used', high=True)]
 
 CHECKS = [*_LIGHT, *_SIZE, *_FILE]
 
@@ -104,7 +104,7 @@ def _rare_classes(balance):
     counts = balance.table.set_index('class')['count']
     least = max(10, counts.mean()/5)
     rare = counts[counts < least]
-    return issue_rows(['']*len(rare), label=rare.index, kind='rare class', score=issue_score(rare, least),
+    return issue_rows(['']*len(rare), label=rare.index, kind='rare_class', score=issue_score(rare, least),
                       verdict=[f'{count(n, "image")} of {c}' for c, n in rare.items()], action='collect')
 
 # %% ../../nbs/03c_checks.ipynb #c60c08f6

@@ -85,7 +85,7 @@ def _repeated(table, closest, first):
     labels = table.label.to_numpy()
     equal = np.where(labels[rows.i] == labels[rows.j], 'drop', 'look')
     return issue_rows(
-        table.path[rows.i], kind=np.where(rows.exact, 'exact duplicate', 'near duplicate'), score=rows.score,
+        table.path[rows.i], kind=np.where(rows.exact, 'exact_duplicate', 'near_duplicate'), score=rows.score,
         verdict=[_verdict_of(o, table.path[o.j]) for o in rows.itertuples()], partner=table.path[rows.j],
         action=np.where(rows.exact, equal, np.where(rows.score >= CERTAIN, 'keep', 'look')))
 
@@ -107,7 +107,7 @@ def _straddling(table, closest, same, strict):
     split, names = table.split, table.path.map(file_name).map(shown)
     verdict = [f'is in {split[a]}, and the same picture is in {split[b]}: {names[b]}' for a, b in zip(i, j)]
     action = np.where(score >= CERTAIN, 'drop', 'look')
-    return issue_rows(table.path[i], kind='across splits', score=score, verdict=verdict,
+    return issue_rows(table.path[i], kind='split_leak', score=score, verdict=verdict,
                       partner=table.path[j], action=action)
 
 # %% ../../nbs/02h_duplicates.ipynb #c43b169e
@@ -118,7 +118,7 @@ def _two_labels(table, closest):
     rows = closest[differ].drop_duplicates('i')
     verdict = [f'is called {label[i]}, and the same picture is called {label[j]}: {names[j]}'
                for i, j in zip(rows.i, rows.j)]
-    return issue_rows(table.path[rows.i], kind='two labels', score=rows.score, verdict=verdict,
+    return issue_rows(table.path[rows.i], kind='label_conflict', score=rows.score, verdict=verdict,
                       partner=table.path[rows.j])
 
 # %% ../../nbs/02h_duplicates.ipynb #b2080cae
@@ -133,7 +133,7 @@ def _both_directions(twins):
 def twin_issues(
     table: pd.DataFrame, # the data table
     twins: pd.DataFrame, # from `find_twins`
-) -> pd.DataFrame: # rows of an issues table: exact and near duplicates, across splits, two labels
+) -> pd.DataFrame: # rows of an issues table: exact_duplicate, near_duplicate, split_leak, label_conflict
     "The issues of images that occur more than once."
     same = pd.Series(_components(len(table), twins.i, twins.j))
     strict = table.split.map(_STRICT).fillna(0).to_numpy()

@@ -77,9 +77,9 @@ def suspect_labels(
 def label_issues(
     table: pd.DataFrame, # the data table
     suspects: pd.DataFrame, # from `suspect_labels`
-) -> pd.DataFrame: # rows of an issues table, of the kind 'suspect label'
+) -> pd.DataFrame: # rows of an issues table, of the kind 'suspect_label'
     "The suspects as issues of an audit; the suggested action is to relabel."
     rows = suspects[suspects.suspect]
     verdict = [f'is called {a}; the model says {b} with {c:.1%}'
                for a, b, c in zip(table.label[rows.index], rows.predicted, rows.confidence)]
-    return issue_rows(table.path[rows.index], kind='suspect label', score=rows.score, verdict=verdict, action='relabel')
+    return issue_rows(table.path[rows.index], kind='suspect_label', score=rows.score, verdict=verdict, action='relabel')

@@ -94,7 +94,7 @@ def plot_roc(
     ax.plot([0, 1], [0, 1], ':', color='#8a8f98', lw=1)
     if point:
         at = point.measure(df)
-        _mark_point(ax, at.false_alarms/at.negatives, at.recall, point)
+        _mark_point(ax, at.fp/at.negatives, at.recall, point)
     ax.set(xlabel='false positive rate (others called so)', ylabel='recall (share found)')
     ax.set_title(f'ROC, {who}: area {area:.3f}', fontsize=11)
     ax.legend(loc='lower right', fontsize=9)
@@ -121,12 +121,13 @@ def plot_precision_recall(
 def calibration_bins(
     df: pd.DataFrame, # a predictions table
     confidence: float = 0.95, # of the intervals
-) -> pd.DataFrame: # `from, to, n, said, right, low, high`, one row for each bin that has photos
-    "Mean confidence (`said`), accuracy (`right`) and Wilson's interval of the accuracy in the 15 calibration bins."
+) -> pd.DataFrame: # `from, to, n, confidence, accuracy, low, high`, one row for each bin that has photos
+    "Mean confidence, accuracy and Wilson's interval of the accuracy in the 15 calibration bins."
     rows = labelled_rows(df)
-    said = probs_of(rows).max(1)
-    t = pd.DataFrame(dict(bin=confidence_bin(said), said=said, right=(rows.truth == rows.predicted).to_numpy()))
-    t = t.groupby('bin').agg(n=('said', 'size'), said=('said', 'mean'), k=('right', 'sum'), right=('right', 'mean'))
+    top = probs_of(rows).max(1)
+    t = pd.DataFrame(dict(bin=confidence_bin(top), confidence=top, correct=(rows.truth == rows.predicted).to_numpy()))
+    t = t.groupby('bin').agg(
+        n=('correct', 'size'), confidence=('confidence', 'mean'), k=('correct', 'sum'), accuracy=('correct', 'mean'))
     low, high = zip(*[wilson_interval(o.k, o.n, confidence) for o in t.itertuples()])
     edges = {'from': t.index/BINS, 'to': (t.index + 1)/BINS}
     return pd.DataFrame({**edges, **t.drop(columns='k'), 'low': low, 'high': high}).reset_index(drop=True)
@@ -134,10 +135,10 @@ def calibration_bins(
 # %% ../../nbs/20d_curves.ipynb #bdc174d1
 def _draw_bins(ax, t):
     middle = (t['from'] + t['to'])/2
-    error = np.abs(t[['low', 'high']].to_numpy() - t[['right']].to_numpy()).T
-    ax.bar(middle, t.right, width=0.92/BINS, color='#c9ccd2', label='accuracy')
-    ax.errorbar(middle, t.right, error, fmt='none', ecolor='#3c4048', capsize=3, lw=1.2, label='95% interval')
-    ax.plot(t.said, t.said, 'o:', color=HIGHLIGHT[0], ms=4, label='confidence')
+    error = np.abs(t[['low', 'high']].to_numpy() - t[['accuracy']].to_numpy()).T
+    ax.bar(middle, t.accuracy, width=0.92/BINS, color='#c9ccd2', label='accuracy')
+    ax.errorbar(middle, t.accuracy, error, fmt='none', ecolor='#3c4048', capsize=3, lw=1.2, label='95% interval')
+    ax.plot(t.confidence, t.confidence, 'o:', color=HIGHLIGHT[0], ms=4, label='confidence')
     for x, n in zip(middle, t.n):
         ax.text(x, 0.015, f'{n:,}', ha='center', va='bottom', fontsize=8, rotation=90 if len(str(n)) > 3 else 0)
 
@@ -151,10 +152,11 @@ def plot_reliability(
     if ax is None: _, ax = plt.subplots(figsize=(6.5, 4.6), layout='constrained')
     t = calibration_bins(df)
     _draw_bins(ax, t)
-    said, right, gap = (t.n @ o / t.n.sum() for o in (t.said, t.right, (t.said - t.right).abs()))
+    gaps = (t.confidence - t.accuracy).abs()
+    confidence, accuracy, gap = (t.n @ o / t.n.sum() for o in (t.confidence, t.accuracy, gaps))
     ax.set(
         xlim=(max(0, t['from'].min() - .01), 1.01), ylim=(0, 1.18), yticks=np.linspace(0, 1, 6),
         xlabel='confidence: the largest probability', ylabel='accuracy, share',
-        title=f'Mean confidence {said:.1%}, accuracy {right:.1%}; calibration error {gap:.1%}')
+        title=f'Mean confidence {confidence:.1%}, accuracy {accuracy:.1%}; calibration error {gap:.1%}')
     ax.legend(loc='upper center', ncols=3, fontsize=9)
     return ax

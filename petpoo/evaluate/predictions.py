@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['classes_of', 'probs_of', 'row_losses', 'check_predictions', 'predictions_table', 'save_predictions',
-           'read_predictions', 'species_predictions', 'labelled_rows', 'truth_codes', 'cat_to_paths', 'cat_to_preds',
-           'cat_to_correct', 'named_tables']
+           'read_predictions', 'species_predictions', 'labelled_rows', 'truth_codes', 'paths_by_class',
+           'preds_by_class', 'correct_by_class', 'named_tables']
 
 # %% ../../nbs/20_predictions.ipynb #5c901c79
 from pathlib import Path
@@ -189,20 +189,20 @@ def _by_truth(rows, column):
     found = rows.groupby('truth')[column].agg(list)
     return {o: found.get(o, []) for o in classes_of(rows)}
 
-def cat_to_paths(
+def paths_by_class(
     df: pd.DataFrame, # a predictions table
 ) -> dict: # class -> list of paths
     "The photos of each class, by their truth."
     return _by_truth(labelled_rows(df), 'path')
 
 # %% ../../nbs/20_predictions.ipynb #0a2da57f
-def cat_to_preds(
+def preds_by_class(
     df: pd.DataFrame, # a predictions table
-) -> dict: # class -> list of predicted classes, in the order of `cat_to_paths`
+) -> dict: # class -> list of predicted classes, in the order of `paths_by_class`
     "What the photos of each class were predicted as."
     return _by_truth(labelled_rows(df), 'predicted')
 
-def cat_to_correct(
+def correct_by_class(
     df: pd.DataFrame, # a predictions table
 ) -> dict: # class -> list of paths
     "The photos of each class that were predicted correctly."

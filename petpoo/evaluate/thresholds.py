@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
-from ..core import PetpooError
+from ..core import PetpooError, old_name
 from .bootstrap import wilson_interval
 from .curves import HIGHLIGHT, one_vs_rest
 from .predictions import classes_of
@@ -23,38 +23,38 @@ class Outcome:
     positive: str # the class of interest
     others: str # what else there is
     threshold: float # photos whose probability of `positive` is at least this are called so
-    found: int # photos of the class that are called so: true positives
-    missed: int # photos of the class that are not: false negatives
-    false_alarms: int # others that are called so: false positives
-    rejected: int # others that are not: true negatives
+    tp: int # photos of the class that are called so: true positives
+    fn: int # photos of the class that are not: false negatives
+    fp: int # others that are called so: false positives
+    tn: int # others that are not: true negatives
     confidence: float = 0.95 # of the intervals
 
     @property
-    def positives(self) -> int: return self.found + self.missed # photos of the class
+    def positives(self) -> int: return self.tp + self.fn # photos of the class
     @property
-    def negatives(self) -> int: return self.false_alarms + self.rejected # other photos
+    def negatives(self) -> int: return self.fp + self.tn # other photos
 
 # %% ../../nbs/20e_thresholds.ipynb #8ab4a6ab
 @patch(as_prop=True)
 def recall(self:Outcome) -> float:
     "Share of the class that is found."
-    return self.found/self.positives
+    return self.tp/self.positives
 
 @patch(as_prop=True)
 def precision(self:Outcome) -> float:
     "Share of the photos called so that are of the class."
-    return self.found/max(self.found + self.false_alarms, 1)
+    return self.tp/max(self.tp + self.fp, 1)
 
 # %% ../../nbs/20e_thresholds.ipynb #188ec581
 @patch(as_prop=True)
 def recall_interval(self:Outcome) -> tuple:
     "Wilson's interval of the recall."
-    return wilson_interval(self.found, self.positives, self.confidence)
+    return wilson_interval(self.tp, self.positives, self.confidence)
 
 @patch(as_prop=True)
 def precision_interval(self:Outcome) -> tuple:
     "Wilson's interval of the precision."
-    return wilson_interval(self.found, self.found + self.false_alarms, self.confidence)
+    return wilson_interval(self.tp, self.tp + self.fp, self.confidence)
 
 # %% ../../nbs/20e_thresholds.ipynb #e73154eb
 def _plural(name): return name + ('es' if name.endswith(('s', 'x', 'z', 'ch', 'sh')) else 's')
@@ -68,9 +68,9 @@ def consequence(self:Outcome) -> str:
         low, high = wilson_interval(k, n, self.confidence)
         return f'{of*k/n:,.0f} ({of*low:,.0f} to {of*high:,.0f})'
     return (
-        f'Of 1,000 {ours}, {count(self.missed, self.positives, 1000)} are missed; '
+        f'Of 1,000 {ours}, {count(self.fn, self.positives, 1000)} are missed; '
         f'of the {beside:,.0f} {theirs} that come with them ({share:.1%} {ours}, as in this table), '
-        f'{count(self.false_alarms, self.negatives, beside)} are called {ours}.')
+        f'{count(self.fp, self.negatives, beside)} are called {ours}.')
 
 # %% ../../nbs/20e_thresholds.ipynb #1dfc13cb
 @patch
@@ -79,6 +79,10 @@ def __repr__(self:Outcome):
     precision = share('precision', self.precision, self.precision_interval)
     recall = share('recall', self.recall, self.recall_interval)
     return f'{self.consequence}\n{precision}, {recall}, from {self.positives + self.negatives:,} photos'
+
+# %% ../../nbs/20e_thresholds.ipynb #a9c6e9e3
+_OLD_COUNTS = dict(found='tp', missed='fn', false_alarms='fp', rejected='tn')
+for _old, _new in _OLD_COUNTS.items(): setattr(Outcome, _old, old_name(_old, _new))
 
 # %% ../../nbs/20e_thresholds.ipynb #a5dd5f52
 @dataclass(repr=False)
