@@ -165,7 +165,7 @@ def served(bundle, feedback, staged):
     return process, f'http://127.0.0.1:{port}/'
 
 def main():
-    from petpoo.classify.bundle import toy_bundle
+    from petpoo.sample.toys import toy_bundle
     with tempfile.TemporaryDirectory() as work, sync_playwright() as p:
         work = Path(work)
         shots = Path(sys.argv[2]) if len(sys.argv) > 2 else work

@@ -10,7 +10,7 @@ import httpx
 import pandas as pd
 from PIL import Image
 from petpoo.core import environment
-from petpoo.classify.bundle import toy_bundle
+from petpoo.sample.toys import toy_bundle
 
 OUT = Path(__file__).parent.parent/'results'/'attacks.csv'
 FILES, PATIENCE = 1024, 2000 # open files of the server, and milliseconds of a bystander

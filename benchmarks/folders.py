@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import pandas as pd
 from petpoo.core import atomic_path, environment
-from petpoo.classify.bundle import toy_bundle
+from petpoo.sample.toys import toy_bundle
 from petpoo.names import shown
 from petpoo.sample.faults import draw_pets
 

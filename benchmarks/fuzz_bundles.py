@@ -14,7 +14,8 @@ import numpy as np, onnx, pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 import petpoo
-from petpoo.classify.bundle import toy_bundle, write_config
+from petpoo.classify.bundle import write_config
+from petpoo.sample.toys import toy_bundle
 from petpoo.core import PetpooError, atomic_path, environment, sha256
 from petpoo.classify.inference import Classifier
 

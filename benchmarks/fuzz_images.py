@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 import numpy as np, pandas as pd
 from PIL import Image
-from petpoo.classify.bundle import toy_bundle
+from petpoo.sample.toys import toy_bundle
 from petpoo.core import PetpooError, atomic_path, environment
 from petpoo.classify.inference import Classifier
 from petpoo.sample.drawing import draw_pet

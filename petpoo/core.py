@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NO_FILE', 'PALETTE', 'PetpooError', 'nearest', 'lock_path', 'atomic_path', 'atomic_folder', 'open_file', 'sha256',
            'local_path', 'cache_dir', 'seed_everything', 'get_random_state', 'set_random_state', 'same_random_state',
-           'old_name', 'optional_import', 'start_python', 'environment']
+           'old_name', 'optional_import', 'start_python', 'installed_version', 'environment']
 
 # %% ../nbs/00_core.ipynb #80d6a11e
 import contextlib, ctypes, difflib, functools, hashlib, importlib, json, os, platform, random, re, shutil
@@ -73,7 +73,7 @@ def _beside(dest, make):
         dest.parent.mkdir(parents=True, exist_ok=True)
         _sweep(dest.parent.resolve(), os.getpid())
         tmp, fd = Path(make(dest.parent)), None
-        while fcntl and (fd := lock_path(tmp)) is None: # another process took it for litter
+        while fcntl and (fd := lock_path(tmp)) is None: # another process took it for a leftover
             tmp = Path(make(dest.parent))
     except OSError as e:
         raise PetpooError(f'cannot write {dest}: {e.strerror or e}; choose another folder or make room') from e
@@ -284,7 +284,10 @@ def _processor():
     names = [o.split(':', 1)[1].strip() for o in lines if o.startswith('model name')]
     return names[0] if names else platform.processor() or platform.machine()
 
-def _package_version(package):
+def installed_version(
+    package: str, # its name in pip
+) -> str: # empty if it is not installed
+    "The version of an installed package."
     try: return metadata.version(package)
     except metadata.PackageNotFoundError: return ''
 
@@ -295,7 +298,7 @@ def environment(
     packages: tuple[str, ...] = _PACKAGES, # to list with their versions, if they are installed
 ) -> dict: # flat, as a row of a CSV
     "The hardware and the versions behind a measured figure."
-    versions = {o: v for o in packages if (v := _package_version(o))}
+    versions = {o: v for o in packages if (v := installed_version(o))}
     return dict(processor=_processor(), cores=os.cpu_count(), system=f'{platform.system()} {platform.machine()}',
                 python=platform.python_version(), **versions)
 

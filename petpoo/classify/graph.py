@@ -121,6 +121,7 @@ def _count_numbers(field, data, kind):
     ends = (np.count_nonzero(np.frombuffer(o, np.uint8) < 128) for o in blocks)
     return sum(ends) if data[-1] < 128 else -1
 
+# %% ../../nbs/28_graph.ipynb #7beb3e13
 def _check_tensor(tensor):
     dims, kind, name = tensor.get('dims', []), tensor.get('data_type'), tensor.get('name', '')
     if kind not in _ITEM: raise _Refused(f'tensor {name!r:.60} has the data type {kind}')

@@ -7,11 +7,11 @@ __all__ = ['ENGINES', 'OnnxRuntime', 'OpenVino', 'vouch', 'make_engine', 'measur
 
 # %% ../../nbs/29a_runtime.ipynb #f0dce60a
 import contextlib, ctypes, hashlib, json, math, os, subprocess, sys, threading, time
-from importlib import metadata
 from pathlib import Path
 import numpy as np
 import petpoo
-from ..core import PetpooError, atomic_path, cache_dir, environment, optional_import, sha256, start_python
+from ..core import (
+    PetpooError, atomic_path, cache_dir, environment, installed_version, optional_import, sha256, start_python)
 from .graph import check_graph
 from ..names import first_line
 
@@ -69,16 +69,11 @@ class OnnxRuntime:
         except Exception as e: raise _wrong_batch(self.file, batch, first_line(e)) from e
 
 # %% ../../nbs/29a_runtime.ipynb #08771e35
-def _installed_version(package):
-    "The version of an installed package; empty if it is not installed."
-    try: return metadata.version(package)
-    except metadata.PackageNotFoundError: return ''
-
 def _compile_model(ov, file, threads):
     options = dict(PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=threads)
     try: return ov.Core().compile_model(str(file), 'CPU', options)
     except Exception as e:
-        version, why = _installed_version('openvino'), first_line(e)
+        version, why = installed_version('openvino'), first_line(e)
         raise PetpooError(f'{file} is not a model that OpenVINO {version} can load: {why}') from e
 
 # %% ../../nbs/29a_runtime.ipynb #a7891042
@@ -198,7 +193,7 @@ def _graph_checksum(file):
     try: return sha256(file)
     except OSError as e: raise PetpooError(f'{file} cannot be read: {e.strerror or e}') from e
 
-def _admission_key(name, checksum): return ['admitted', name, _installed_version(name), checksum]
+def _admission_key(name, checksum): return ['admitted', name, installed_version(name), checksum]
 
 # %% ../../nbs/29a_runtime.ipynb #b5dca344
 def _admit(name, file, threads):
@@ -256,7 +251,7 @@ def measure_engines(
     threads: int, # for computation
 ) -> dict[str, float]: # engine -> milliseconds for one image; only engines that are installed and load the graph
     "Time every engine; the result is stored in the cache folder and reused."
-    versions = {o: v for o in ENGINES if (v := _installed_version(o))}
+    versions = {o: v for o in ENGINES if (v := installed_version(o))}
     key = ['milliseconds', _graph_checksum(file), list(size), threads, versions, environment(())]
     found = _read_memo(key)
     if _are_times(found, versions): return found
@@ -271,6 +266,6 @@ def fastest(
     threads: int, # for computation
 ) -> str: # the name of an engine
     "'openvino' if it is installed and at least 10% faster, else 'onnxruntime'."
-    if not _installed_version('openvino'): return 'onnxruntime'
+    if not installed_version('openvino'): return 'onnxruntime'
     times = measure_engines(file, size, threads)
     return 'openvino' if times.get('openvino', math.inf) < 0.9*times['onnxruntime'] else 'onnxruntime'

@@ -27,22 +27,22 @@ from ..report import html_image, html_table, html_text, write_page
 # %% ../../nbs/03d_audit.ipynb #cd933daa
 KINDS = { # kind -> what it means, in the order of the summary
     'unreadable': 'the file is missing, empty, damaged or no image',
-    'split_leak': 'the same picture is also in a split that is held out: what is measured there is remembered',
+    'split_leak': 'the same picture is also in a held-out split, so the figures measured there are too good',
     'label_conflict': 'the same picture has two labels, so one is wrong',
     'exact_duplicate': 'the same file again',
-    'near_duplicate': 'the same picture again, cropped, resized, re-lit, compressed or mirrored; they share a group',
+    'near_duplicate': 'the same picture again, cropped, resized, brighter, compressed or mirrored; both share a group',
     'suspect_label': 'a model that had not seen the image contradicts its label with confidence',
-    'shortcut': 'a property of the photos tells the classes apart without looking at the animal',
+    'shortcut': 'a property of the photos, such as their brightness, predicts the class without the animal',
     'imbalance': 'the largest class has at least twice the images of the smallest',
     'rare_class': 'too few images to learn or to measure',
-    'dark': 'hardly anything can be seen',
-    'over_exposed': 'bleached',
-    'blurred': 'nothing in it is sharp',
-    'uniform': 'next to nothing is in it',
-    'greyscale': 'without colour among pictures with colour',
+    'dark': 'too dark to recognise much',
+    'over_exposed': 'too bright to recognise much',
+    'blurred': 'no part of it is sharp',
+    'uniform': 'has hardly any contrast',
+    'greyscale': 'has no colour, while most others have',
     'odd_size': 'tiny, huge or oddly long beside the others',
-    'exif_rotated': 'lies on its side for tools that ignore the EXIF tag; petpoo turns it upright',
-    'wrong_extension': 'the name does not fit the content; petpoo goes by the content',
+    'exif_rotated': 'appears turned in tools that ignore the EXIF orientation; petpoo turns it upright',
+    'wrong_extension': 'the suffix of the name does not match the content; petpoo goes by the content',
     'several_frames': 'an animation or several pages, of which the first is used'}
 
 # %% ../../nbs/03d_audit.ipynb #ccf0f272
@@ -115,7 +115,7 @@ def _repr_html_(self: Audit):
 _OLD_KINDS = {'across splits': 'split_leak', 'two labels': 'label_conflict', 'giveaway': 'shortcut'}
 
 def _current_kind(kind):
-    "The kind of issue, which may have the name that version 0.1 gave it."
+    "The name of a kind of issue, also if `kind` is its name in version 0.1."
     new = _OLD_KINDS.get(kind, kind.replace(' ', '_').replace('-', '_').lower())
     if new == kind or new not in KINDS: return kind
     warnings.warn(f'the kind {kind!r} is now {new!r}', DeprecationWarning, stacklevel=3)
@@ -215,7 +215,7 @@ def _summary_table(summary):
 
 def _shortcut_table(given):
     rows = [(o.property, o.target, float(o.accuracy), float(o.chance), float(o.skill)) for o in given.itertuples()]
-    return html_table(['property', 'tells', 'balanced accuracy', 'guessing', 'skill'], rows)
+    return html_table(['property', 'predicts', 'balanced accuracy', 'chance', 'skill'], rows)
 
 # %% ../../nbs/03d_audit.ipynb #033f2342
 @patch
@@ -228,7 +228,7 @@ def report(
     head = f'<h1>{count(len(self.table), "image")}, {count(len(self.issues), "issue")}</h1>'
     sections = [_kind_section(self.issues, kind, n) for kind in self.summary.kind]
     classes = ['<h2>Classes</h2>', *map(_balance_table, self.balance.values())]
-    single = ['<h2>What single properties tell</h2>', _shortcut_table(self.shortcut_features)]
+    single = ['<h2>How well single properties predict the class</h2>', _shortcut_table(self.shortcut_features)]
     return write_page(file, 'petpoo audit', [head, _summary_table(self.summary), *sections, *classes, *single])
 
 # %% ../../nbs/03d_audit.ipynb #29762188

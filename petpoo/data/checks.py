@@ -23,7 +23,7 @@ class Check:
     kind: str # of the issue that an image beyond the limit has
     column: str # of the measures, or of what `_relative` adds to them
     limit: float # where the issue begins, in the unit of the column
-    verdict: str # a sentence, with columns in braces
+    verdict: str # a sentence; a name in braces is replaced by that column
     high: bool = False # True: values above the limit are an issue; False: values below
     action: str = 'look' # the suggestion: 'look' or 'keep'
 
@@ -32,9 +32,9 @@ _LIGHT = [
     Check('dark', 'brightest', .25, 'even its brightest 1% is no lighter than {brightest:.0%} of white'),
     Check('over_exposed', 'darkest', .62, 'even its darkest 1% is as light as {darkest:.0%} of white', high=True),
     Check('uniform', 'contrast', .05,
-          'from its darkest to its brightest parts is {contrast:.0%} of the way from black to white'),
-    Check('blurred', 'edge', .12, 'its sharpest edge takes {slope:.0f} pixels of a picture of 256'),
-    Check('greyscale', 'grey', .02, 'has no colour, and most others have')]
+          'its darkest and brightest parts differ by {contrast:.0%} of the range from black to white'),
+    Check('blurred', 'edge', .12, 'its sharpest edge is {slope:.0f} pixels wide, in a picture of 256 pixels'),
+    Check('greyscale', 'grey', .02, 'has no colour, unlike most other images')]
 
 # %% ../../nbs/03c_checks.ipynb #e118e643
 _SIZE = [
@@ -46,8 +46,8 @@ _SIZE = [
 # %% ../../nbs/03c_checks.ipynb #1062f03c
 _FILE = [
     Check('wrong_extension', 'extension', 0, 'is a {format} by content and {suffix} by name', high=True, action='keep'),
-    Check('exif_rotated', 'turn', 1, 'stands upright only by its EXIF tag ({orientation:.0f}); '
-          'a tool that ignores the tag sees it turned', high=True, action='keep'),
+    Check('exif_rotated', 'turn', 1, 'is upright only by its EXIF orientation ({orientation:.0f}); '
+          'a tool that ignores the tag shows it turned', high=True, action='keep'),
     Check('several_frames', 'frames', 2, 'has several frames or pages; the first is used', high=True)]
 
 CHECKS = [*_LIGHT, *_SIZE, *_FILE]
@@ -85,7 +85,7 @@ def _failing(check, measures):
 def image_issues(
     measures: pd.DataFrame, # from `measure_images`
 ) -> pd.DataFrame: # rows of an issues table, highest score first
-    "The issues of single images; of several checks of one kind, the highest score counts."
+    "The issues of single images; if several checks have one kind, the highest score counts."
     bad, good = measures[measures.fault != ''], _relative(measures[measures.fault == ''])
     unreadable = issue_rows(bad.path, kind='unreadable', score=1., verdict=bad.fault, action='drop')
     found = pd.concat([unreadable, *(_failing(o, good) for o in CHECKS)])

@@ -33,7 +33,8 @@ def _check_probabilities(table, array, classes):
                           f'and one column for each of {len(classes)} classes are needed')
     known = ~np.isnan(array).any(axis=1)
     if (array[known] < 0).any() or not np.allclose(array[known].sum(1), 1, atol=1e-3):
-        raise PetpooError('these are not probabilities: each row must be positive and sum to 1 (softmax, not scores)')
+        raise PetpooError('these are not probabilities: no value may be negative, and each row must sum to 1 '
+                          '(softmax, not scores)')
     strange = sorted(set(table.label[known]) - set(classes))
     if strange: raise PetpooError(f'there is no probability for the class {strange[0]}{nearest(strange[0], classes)}')
 
@@ -52,7 +53,7 @@ def _margin_score(p, given):
     return (1 + others.max(1) - p[rows, given])/2
 
 def _confident_learning(p, given):
-    "Does confident learning flag the label, and does the model predict another class?"
+    "True where confident learning flags the label and the model predicts another class."
     from cleanlab.filter import find_label_issues
     with warnings.catch_warnings():
         warnings.simplefilter('ignore') # a warning for each class with few images
@@ -80,6 +81,6 @@ def label_issues(
 ) -> pd.DataFrame: # rows of an issues table, of the kind 'suspect_label'
     "The suspects as issues of an audit; the suggested action is to relabel."
     rows = suspects[suspects.suspect]
-    verdict = [f'is called {a}; the model says {b} with {c:.1%}'
+    verdict = [f'is labelled {a}; the model predicts {b} with {c:.1%}'
                for a, b, c in zip(table.label[rows.index], rows.predicted, rows.confidence)]
     return issue_rows(table.path[rows.index], kind='suspect_label', score=rows.score, verdict=verdict, action='relabel')

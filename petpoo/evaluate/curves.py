@@ -18,7 +18,7 @@ from .scores import BINS, class_areas, confidence_bin
 # %% ../../nbs/20d_curves.ipynb #71563fd4
 def one_vs_rest(
     df: pd.DataFrame, # a predictions table
-    positive: str, # a class
+    positive: str, # the class of interest
 ) -> tuple: # (n,) probabilities of the class, (n,) bool: is the photo of the class?
     "Probabilities and truth of one class. Raises `PetpooError` unless the class and its absence both occur."
     rows = labelled_rows(df)
@@ -36,7 +36,7 @@ HIGHLIGHT = ['#b0413e', '#6a4c93', '#2a7f78'] # line colours for whatever is nei
 _GUIDE = dict(color='#b5b9c0', lw=.7)
 
 def _drawn_classes(df, positive):
-    "The class that was chosen; else the first of two, or all of more whose curve is defined."
+    "The class that was chosen; else the first of two classes, or all classes whose curve is defined."
     if positive is not None: return [positive]
     n = confusion_matrix(df).sum(axis=1)
     classes = n.index[:1] if len(n) == 2 else n.index[(n > 0) & (n < n.sum())]
@@ -54,21 +54,6 @@ def _curve_looks(classes, area):
     return looks
 
 # %% ../../nbs/20d_curves.ipynb #c07d583e
-def _plot_curves(df, positive, ax, curve, which):
-    "Draw the curve of each class; return axes, the words for the title, and the mean area."
-    import matplotlib.pyplot as plt
-    classes = _drawn_classes(df, positive)
-    parts = {o: one_vs_rest(df, o) for o in classes}
-    area = {o: float(class_areas(*parts[o])[which][0]) for o in classes}
-    if ax is None: _, ax = plt.subplots(figsize=(5, 4.6), layout='constrained')
-    style = 'steps-post' if which else None # precision tells nothing about what lies between two points
-    for o, look in _curve_looks(classes, area).items(): ax.plot(*curve(*parts[o]), drawstyle=style, **look)
-    if len(classes) > 3: ax.plot([], [], label=f'the other {len(classes) - 3} classes', **_GUIDE)
-    ax.set(xlim=(-.01, 1.01), ylim=(-.01, 1.01), aspect='equal')
-    who = classes[0] if len(classes) == 1 else f'mean of {len(classes)} classes'
-    return ax, who, np.mean(list(area.values()))
-
-# %% ../../nbs/20d_curves.ipynb #2e2999b3
 def _roc_curve(p, own):
     from sklearn.metrics import roc_curve
     return roc_curve(own, p)[:2]
@@ -78,9 +63,31 @@ def _precision_recall_curve(p, own):
     precision, recall, _ = precision_recall_curve(own, p, drop_intermediate=True)
     return recall, precision
 
+# %% ../../nbs/20d_curves.ipynb #2e2999b3
+def _unit_square(ax):
+    "The axes, or new ones, with both sides from 0 to 1."
+    import matplotlib.pyplot as plt
+    if ax is None: _, ax = plt.subplots(figsize=(5, 4.6), layout='constrained')
+    ax.set(xlim=(-.01, 1.01), ylim=(-.01, 1.01), aspect='equal')
+    return ax
+
 def _mark_point(ax, x, y, point):
     label = f'threshold {point.threshold:.3f}'
     ax.plot(x, y, 'o', ms=9, mfc='none', mec='black', mew=1.8, label=label, zorder=5, clip_on=False)
+
+# %% ../../nbs/20d_curves.ipynb #7613f584
+def _plot_curves(df, positive, point, ax, curve, place, which):
+    "Draw the curve of each class and mark the point; return axes, the words for the title, and the mean area."
+    classes = _drawn_classes(df, point.positive if point else positive)
+    parts = {o: one_vs_rest(df, o) for o in classes}
+    area = {o: float(class_areas(*parts[o])[which][0]) for o in classes}
+    ax = _unit_square(ax)
+    style = 'steps-post' if which else None # precision says nothing about what lies between two points
+    for o, look in _curve_looks(classes, area).items(): ax.plot(*curve(*parts[o]), drawstyle=style, **look)
+    if len(classes) > 3: ax.plot([], [], label=f'the other {len(classes) - 3} classes', **_GUIDE)
+    if point: _mark_point(ax, *place(point.measure(df)), point)
+    who = classes[0] if len(classes) == 1 else f'mean of {len(classes)} classes'
+    return ax, who, np.mean(list(area.values()))
 
 # %% ../../nbs/20d_curves.ipynb #6aff3810
 def plot_roc(
@@ -90,11 +97,9 @@ def plot_roc(
     ax = None, # matplotlib axes; None: a new figure
 ): # the axes
     "Draw ROC curves, one class against the rest, with their areas."
-    ax, who, area = _plot_curves(df, point.positive if point else positive, ax, _roc_curve, 0)
+    def place(o): return o.fp/o.negatives, o.recall
+    ax, who, area = _plot_curves(df, positive, point, ax, _roc_curve, place, 0)
     ax.plot([0, 1], [0, 1], ':', color='#8a8f98', lw=1)
-    if point:
-        at = point.measure(df)
-        _mark_point(ax, at.fp/at.negatives, at.recall, point)
     ax.set(xlabel='false positive rate (others called so)', ylabel='recall (share found)')
     ax.set_title(f'ROC, {who}: area {area:.3f}', fontsize=11)
     ax.legend(loc='lower right', fontsize=9)
@@ -108,10 +113,8 @@ def plot_precision_recall(
     ax = None, # matplotlib axes; None: a new figure
 ): # the axes
     "Draw precision over recall, one class against the rest, with their average precisions."
-    ax, who, area = _plot_curves(df, point.positive if point else positive, ax, _precision_recall_curve, 1)
-    if point:
-        at = point.measure(df)
-        _mark_point(ax, at.recall, at.precision, point)
+    def place(o): return o.recall, o.precision
+    ax, who, area = _plot_curves(df, positive, point, ax, _precision_recall_curve, place, 1)
     ax.set(xlabel='recall (share found)', ylabel='precision (share correct of those called so)')
     ax.set_title(f'Precision and recall, {who}: average {area:.3f}', fontsize=11)
     ax.legend(loc='lower left', fontsize=9)

@@ -149,7 +149,7 @@ def _accuracy_against(preds, against, confidence):
                 low=o['low'], high=o['high'])
 
 def _known_shortcuts(table, target):
-    "The shortcut_features of a target, with a column `warning`."
+    "The shortcut features of a target, with a column `warning`."
     measures, _ = measure_images(table.path.tolist())
     given = shortcut_features(table, measures).query('target == @target')
     if given.empty:

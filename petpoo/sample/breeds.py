@@ -197,6 +197,6 @@ BREEDS = {name: _recipe(name, cells, _rows_of_form[name]) for name, cells in _co
 def get_breed(
     name: str, # key of `BREEDS`
 ) -> Breed:
-    "A breed by its name; a `PetpooError` if no such breed is drawn."
+    "Look up a breed by its name. Raises `PetpooError` if the drawn sample does not have it."
     if name in BREEDS: return BREEDS[name]
     raise PetpooError(f'There is no drawn breed {name!r}; choose one of: {", ".join(BREEDS)}.')

@@ -23,7 +23,7 @@ def dress(
     coat: str, # one of `breed.coats`
     rng: np.random.Generator, # source of randomness
 ) -> dict: # zone -> colour, RGB 0-255; 'base' is the rest
-    "The colour of every zone of one animal."
+    "Choose the colour of every zone of one animal."
     light, tint = rng.normal(1,.07), rng.normal(0,6,3)
     paints = [_jittered(o, light, tint, rng) for o in coat.split('/')]
     zones = {zone: paints[min(i, len(paints)-1)] for zone, i in PATTERNS[breed.pattern].items()}
@@ -86,12 +86,12 @@ def hairy(
 # %% ../../nbs/01a_coats.ipynb #f70f6eee
 @patch
 def has(self: Pet, extra: str) -> bool:
-    "Does the breed have an extra such as a beard?"
+    "Tell whether the breed has an extra, such as a beard."
     return extra in self.breed.extras
 
 @patch(as_prop=True)
 def cat(self: Pet) -> bool:
-    "Cat or dog?"
+    "True for a cat, False for a dog."
     return self.breed.species == 'cat'
 
 # %% ../../nbs/01a_coats.ipynb #b882c269

@@ -22,7 +22,7 @@ _PROP_POOL = ('none', 'none', 'none', 'ball', 'bowl')
 def _random_choice(rng, options): return options[int(rng.random()*len(options))]
 
 def _looks(b, rng):
-    "What the animal looks like; everything but coat, eyes and pose is the breed's."
+    "Choose coat, eyes and pose; everything else about the looks follows from the breed."
     pose = _POSE_POOL[rng.integers(7)]
     return dict(
         breed=b.name, species=b.species, coat=_random_choice(rng, b.coats), pattern=b.pattern, ears=b.ears,
@@ -30,14 +30,14 @@ def _looks(b, rng):
 
 # %% ../../nbs/01c_drawing.ipynb #b3014f62
 def _placing(rng):
-    "Where the animal is, and what belongs to it."
+    "Choose where the animal is, and what belongs to it."
     return dict(
         yaw=rng.normal(0,.45), mirrored=bool(rng.random()<.5), tilt=rng.normal(0,.07), scale=rng.uniform(.72,1.12),
         x=rng.normal(.5,.07), y=rng.uniform(.78,1.0), prop=_random_choice(rng, _PROP_POOL),
         collar=bool(rng.random()<.25))
 
 def _surroundings(rng):
-    "Scene and light."
+    "Choose scene and light."
     return dict(
         scene=_random_choice(rng, list(SCENES)), horizon=rng.uniform(.45,.7),
         brightness=float(np.clip(rng.normal(1,.15),.4,1.4)), warmth=rng.normal(0,.05), side=rng.uniform(-1,1))
@@ -60,7 +60,7 @@ def factors(
     rng: np.random.Generator, # source of randomness
     **fixed, # factors to set, by name
 ) -> dict: # every cause of the picture
-    "Choose the factors of one picture at random; a `PetpooError` if one cannot be set."
+    "Choose the factors of one picture at random. Raises `PetpooError` if one in `fixed` cannot be set."
     f = _looks(get_breed(breed), rng) | _placing(rng) | _surroundings(rng)
     _check_factors(f, fixed)
     return f | fixed
@@ -113,7 +113,7 @@ def draw_pet(
     size: int = 256, # side of the picture, pixels, 32 to 640
     **fixed, # factors to set instead of choosing them at random: pose, scene, coat, scale, brightness ...
 ) -> tuple: # picture (PIL, RGB) and its factors (dict, with the box of the animal in pixels)
-    "Draw one animal; a `PetpooError` if a name is unknown or the size out of range."
+    "Draw one animal. Raises `PetpooError` if a name is unknown or the size is out of range."
     if not 32 <= size <= 640: raise PetpooError(f'Cannot draw at size {size}; choose 32 to 640 pixels.')
     rng = np.random.default_rng(seed)
     f = factors(breed, rng, **fixed)

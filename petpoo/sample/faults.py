@@ -21,7 +21,7 @@ from .shapes import jpeg_bytes, one_of
 
 # %% ../../nbs/01d_faults.ipynb #63d53edc
 def _on_pixels(f):
-    "A fault of pixels, as one of bytes."
+    "Make a fault that works on pixels work on the bytes of a JPEG."
     return lambda data, rng: jpeg_bytes(f(Image.open(io.BytesIO(data)), rng))
 
 # %% ../../nbs/01d_faults.ipynb #ce1ab7b4
@@ -119,7 +119,7 @@ def _check_faults(n, breeds, faults):
 def _check_folder(folder):
     "Refuse a file, and a folder that holds anything but a drawn set."
     if folder.is_file() or folder.is_dir() and any(folder.iterdir()) and not (folder/'factors.csv').exists():
-        raise PetpooError(f'{folder} exists and is no drawn set; name another folder, or remove it yourself.')
+        raise PetpooError(f'{folder} exists and is not a drawn set; name another folder, or remove it yourself.')
 
 # %% ../../nbs/01d_faults.ipynb #a2796bc7
 def _check_set(folder, n, breeds, grass, faults):
@@ -133,7 +133,7 @@ def _check_set(folder, n, breeds, grass, faults):
 
 # %% ../../nbs/01d_faults.ipynb #febe3f89
 def _tied_scene(species, grass, rng):
-    "The scene that the grass dial asks for; empty if the scene is free."
+    "The scene that `grass` asks for; empty if the scene is free."
     if rng.random() >= abs(grass): return {}
     on_green = (species == 'dog') == (grass > 0)
     return dict(scene=one_of(rng, [o for o in SCENES if (o in GREEN) == on_green]))
@@ -179,10 +179,10 @@ def _draw_file(p, seed, size, grass, quality):
 def read_factors(
     folder: str|Path, # a set written by `draw_pets`
 ) -> pd.DataFrame: # one row an image; `path` is absolute
-    "The causes behind every picture of a drawn set; a `PetpooError` if it is none."
+    "Read the causes behind every picture of a drawn set. Raises `PetpooError` if the folder is not a drawn set."
     folder = Path(folder)
     if not (folder/'factors.csv').exists():
-        raise PetpooError(f'{folder} is no drawn set: it has no factors.csv; draw one with draw_pets.')
+        raise PetpooError(f'{folder} is not a drawn set: it has no factors.csv; draw one with draw_pets.')
     df = pd.read_csv(
         folder/'factors.csv', dtype=dict.fromkeys(_BOX,'Int64'), keep_default_na=False,
         na_values={c: [''] for c in _BOX})

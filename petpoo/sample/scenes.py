@@ -270,7 +270,7 @@ def in_front(
     f: dict, # factors: x and y of the feet, prop, scene
     rng: np.random.Generator, # source of randomness
 ):
-    "Put a ball or a bowl, and on green scenes grass, before the animal."
+    "Put a ball or a bowl in front of the animal, and grass on green scenes."
     s, inks = scene.width, (ImageDraw.Draw(scene), ImageDraw.Draw(cover))
     def put(z, colour):
         for ink, paint in zip(inks, (colour, 0)): fill(ink, z, paint)

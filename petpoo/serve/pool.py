@@ -7,6 +7,7 @@ __all__ = ['Busy', 'Line', 'InferencePool']
 
 # %% ../../nbs/41a_pool.ipynb #52a8404d
 import asyncio, contextlib, os, threading
+from fastcore.basics import patch
 from ..core import PetpooError
 from ..classify.prediction import Prediction
 
@@ -41,34 +42,39 @@ class Line:
         self.workers, self.most, self.seconds = workers, most, seconds
         self._turns, self._inside = asyncio.Semaphore(workers), 0
 
-    async def run(self,
-        f, # a function, run in a thread
-        *args, # its arguments
-        gone=None, # a coroutine function that tells whether the visitor has left
-    ):
-        "What `f` returns or raises. Raises `Busy` if its turn does not come."
-        if self._inside >= self.workers + self.most: raise Busy
-        self._inside += 1
-        try:
-            await self._wait()
-            return await asyncio.shield(await self._start(f, args, gone))
-        finally: self._inside -= 1
+@patch
+async def _wait(self: Line):
+    "Wait for a turn."
+    try: await asyncio.wait_for(self._turns.acquire(), self.seconds)
+    except asyncio.TimeoutError as e: raise Busy from e
 
-    async def _start(self, f, args, gone):
-        "A future for `f(*args)`, which gives its turn back; so does whatever keeps it from starting."
-        try:
-            if gone and await gone(): raise Busy
-            work = _in_thread(f, *args)
-        except BaseException: # a visitor whose request is cancelled, too
-            self._turns.release()
-            raise
-        work.add_done_callback(lambda _: self._turns.release())
-        return work
+# %% ../../nbs/41a_pool.ipynb #906cb0ef
+@patch
+async def _start(self: Line, f, args, gone):
+    "A future for `f(*args)`. Its end gives the turn back, and so does an error before the start."
+    try:
+        if gone and await gone(): raise Busy
+        work = _in_thread(f, *args)
+    except BaseException: # also a request that is cancelled
+        self._turns.release()
+        raise
+    work.add_done_callback(lambda _: self._turns.release())
+    return work
 
-    async def _wait(self):
-        "Wait for a turn."
-        try: await asyncio.wait_for(self._turns.acquire(), self.seconds)
-        except asyncio.TimeoutError as e: raise Busy from e
+# %% ../../nbs/41a_pool.ipynb #ad58a92b
+@patch
+async def run(self: Line,
+    f, # a function, run in a thread
+    *args, # its arguments
+    gone=None, # a coroutine function that tells whether the visitor has left
+):
+    "What `f` returns or raises. Raises `Busy` if its turn does not come."
+    if self._inside >= self.workers + self.most: raise Busy
+    self._inside += 1
+    try:
+        await self._wait()
+        return await asyncio.shield(await self._start(f, args, gone))
+    finally: self._inside -= 1
 
 # %% ../../nbs/41a_pool.ipynb #7db309d0
 class InferencePool:
@@ -81,19 +87,23 @@ class InferencePool:
         self.clf, self.catalogue = clf, catalogue
         self.answers, self.explanations = Line(workers or os.cpu_count(), most=64), Line(1, most=8)
 
-    def _predict(self, photo):
-        try: return self.clf.predict(photo)
-        except PetpooError as e: return Prediction(error=str(e))
+def _predict_or_error(clf, photo):
+    "The prediction for a photo, also if it cannot be read."
+    try: return clf.predict(photo)
+    except PetpooError as e: return Prediction(error=str(e))
 
-    async def predict(self,
-        photo: bytes, # of an image file
-        gone=None, # as for `Line.run`
-    ) -> Prediction: # with `error` set if the photo cannot be read
-        "The answer to one photo. Raises `Busy`."
-        return await self.answers.run(self._predict, photo, gone=gone)
+# %% ../../nbs/41a_pool.ipynb #fc29a389
+@patch
+async def predict(self: InferencePool,
+    photo: bytes, # of an image file
+    gone=None, # as for `Line.run`
+) -> Prediction: # with `error` set if the photo cannot be read
+    "The answer to one photo. Raises `Busy`."
+    return await self.answers.run(_predict_or_error, self.clf, photo, gone=gone)
 
-    async def explain(self,
-        photo: bytes, # of an image file
-    ): # an `Explanation`
-        "Where the network looked. Raises `Busy`, and `PetpooError` if the photo cannot be read."
-        return await self.explanations.run(self.clf.explain, photo)
+@patch
+async def explain(self: InferencePool,
+    photo: bytes, # of an image file
+): # an `Explanation`
+    "Where the network looked. Raises `Busy`, and `PetpooError` if the photo cannot be read."
+    return await self.explanations.run(self.clf.explain, photo)

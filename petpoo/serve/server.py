@@ -34,7 +34,7 @@ class Limits:
     stop: float = 3 # to finish answers when the server stops
 
 # %% ../../nbs/40c_server.ipynb #c3265195
-class _PhasedConnection(H11Protocol):
+class _Phased(H11Protocol):
     "uvicorn's connection, which also records what it waits for and since when."
     phase, since, came = 'head', 0., 0 # what it waits for, since when, bytes that came since then
     fresh = True # nothing of the next request has come
@@ -48,6 +48,9 @@ class _PhasedConnection(H11Protocol):
         else: phase = 'body' if self.cycle.more_body else 'answer'
         if phase != self.phase: self.begin(phase)
 
+# %% ../../nbs/40c_server.ipynb #21d25248
+class _Followed(_Phased):
+    "A connection that follows its phases."
     def data_received(self, data):
         if self.phase == 'head' and self.fresh: self.begin('head')
         self.fresh = False
@@ -59,6 +62,19 @@ class _PhasedConnection(H11Protocol):
         self.fresh = True
         super().on_response_complete()
         self.follow()
+
+# %% ../../nbs/40c_server.ipynb #0172cbad
+class _Watched(_Followed):
+    "A connection that also records since when its client has not read."
+    unread = None # a time; None: the client reads
+
+    def pause_writing(self):
+        self.unread = time.monotonic()
+        super().pause_writing()
+
+    def resume_writing(self):
+        self.unread = None
+        super().resume_writing()
 
 # %% ../../nbs/40c_server.ipynb #233394ed
 def _is_late(o):
@@ -90,11 +106,10 @@ def _make_room(newcomer):
     for o in others[:1 + most//16]: o.transport.abort()
 
 # %% ../../nbs/40c_server.ipynb #351efc32
-class Connection(_PhasedConnection):
+class Connection(_Watched):
     "uvicorn's connection with limits."
     limits = Limits()
     stopping = False # true for all connections once the server stops
-    unread = None # since when the client has not read
 
     def connection_made(self, transport):
         super().connection_made(transport)
@@ -103,16 +118,8 @@ class Connection(_PhasedConnection):
         if self.stopping: transport.abort() # it was in the queue when the server was told to stop
         else: _make_room(self)
 
-    def pause_writing(self):
-        self.unread = time.monotonic()
-        super().pause_writing()
-
-    def resume_writing(self):
-        self.unread = None
-        super().resume_writing()
-
 # %% ../../nbs/40c_server.ipynb #8f82e615
-class Server(uvicorn.Server):
+class _CheckingServer(uvicorn.Server):
     "uvicorn's server, which checks its connections once a second."
     async def startup(self, sockets=None):
         await super().startup(sockets)
@@ -123,6 +130,9 @@ class Server(uvicorn.Server):
         for o in late: o.transport.abort()
         return await super().on_tick(counter)
 
+# %% ../../nbs/40c_server.ipynb #dabe8aef
+class Server(_CheckingServer):
+    "uvicorn's server, which checks its connections once a second and can be stopped."
     async def shutdown(self, sockets=None):
         await asyncio.sleep(0.5) # read what has been sent
         self.config.http_protocol_class.stopping = True

@@ -13,7 +13,7 @@ from torch import nn
 def _batch_norms(model): return [o for o in model.modules() if isinstance(o, nn.modules.batchnorm._BatchNorm)]
 
 class FrozenStatistics(Callback):
-    "Batch norm in the body, `model[0]`, keeps the statistics that it came with."
+    "Batch norm in the body, `model[0]`, keeps its pretrained statistics."
     run_after = TrainEvalCallback
     def before_train(self):
         for o in _batch_norms(self.model[0]): o.eval()

@@ -90,15 +90,17 @@ class Checkpoint(Callback):
         self.folder = Path(folder) if folder else None
         self.every = every
         self.best = best and _Best(best)
-        self.rows, self.plan = [], [] # history; a line for each fit
+        self.rows, self.plan = [], [] # the history, and a sentence for each fit
         self.pending: dict = {} # the state to restore
         if resume: self._take_up()
         elif self.folder and _newest(self.folder):
             raise PetpooError(f'{folder} holds checkpoints of an earlier run: resume it, or choose another folder')
 
-    def history(self) -> pd.DataFrame: # epoch, train_loss, valid_loss and the metrics, a row an epoch
-        "All epochs so far, those before an interruption included."
-        return pd.DataFrame(self.rows)
+# %% ../../nbs/11b_checkpoints.ipynb #30ea3fc4
+@patch
+def history(self: Checkpoint) -> pd.DataFrame: # epoch, train_loss, valid_loss and the metrics, a row an epoch
+    "All epochs so far, those before an interruption included."
+    return pd.DataFrame(self.rows)
 
 # %% ../../nbs/11b_checkpoints.ipynb #e90eb285
 @patch

@@ -36,6 +36,7 @@ def _feature_loader(x, y, rows, bs, shuffle, device):
     return DataLoader(range(len(rows)), bs=bs, shuffle=shuffle, drop_last=drop_last,
                       create_item=noop, create_batch=gather)
 
+# %% ../../nbs/12a_heads.ipynb #c4d8cc2e
 def _feature_dls(x, y, train, valid, bs, device):
     "DataLoaders for features `x` (images, views, ...): all views to train on, the first to validate."
     views = x.shape[1]
@@ -46,7 +47,7 @@ def _feature_dls(x, y, train, valid, bs, device):
 
 # %% ../../nbs/12a_heads.ipynb #058e4a2a
 def label_codes(
-    learn: Learner,
+    learn: Learner, # with DataLoaders from `get_dls`
 ) -> np.ndarray: # int64 (images,), in the order of its table
     "The number of each image's class."
     spec = spec_of(learn)
@@ -112,6 +113,7 @@ def _sequence(module):
     if len(parts) == 1: return _sequence(parts[0])
     return [p for o in parts for p in (o.children() if isinstance(o, nn.Sequential) else [o])]
 
+# %% ../../nbs/12a_heads.ipynb #f72ba2dd
 def _same_answer(a, b, size):
     "Whether two networks give the same features for one image."
     p = next(a.parameters())
@@ -124,17 +126,25 @@ def _same_answer(a, b, size):
 def split_body(
     learn: Learner, # from `petpoo.train.training.get_learner`
 ) -> tuple[nn.Sequential, nn.Sequential]: # images -> maps, maps -> features (n, f)
-    "Cut a body into its early layers and its last stages. Raises `PetpooError` if it is no sequence of layers."
+    "Cut a body into its early layers and its last stages. Raises `PetpooError` if it is not a sequence of layers."
     body, late = learn.model[0].eval(), {id(p) for p in learn.splitter(learn.model)[1]}
     layers = _sequence(body)
     cut = next((i for i, o in enumerate(layers) if late & {id(p) for p in o.parameters()}), len(layers))
     parts = nn.Sequential(*layers[:cut]), nn.Sequential(*layers[cut:], nn.Flatten())
     if not _same_answer(body, nn.Sequential(*parts), spec_of(learn).size):
-        raise PetpooError(f'the body of {learn.arch} is no sequence of layers, so it cannot be cut: '
+        raise PetpooError(f'the body of {learn.arch} is not a sequence of layers, so it cannot be cut: '
                           'train it on images (learn.unfreeze(), learn.fit_one_cycle)')
     return parts
 
 # %% ../../nbs/12a_heads.ipynb #20df9c68
+def _maps_of(learn, early, views, cache):
+    "Outputs of the early layers: (images, views, channels, height, width)."
+    x = get_features(learn, learn.dls.table['path'], views, cache, part=early)
+    size, device = spec_of(learn).size, _device(learn)
+    with torch.inference_mode(): shape = early(torch.zeros(1, 3, *size, device=device)).shape[1:]
+    return x.reshape(len(x), views, *shape)
+
+# %% ../../nbs/12a_heads.ipynb #adf90779
 @patch
 @contextmanager
 def on_maps(self: Learner,
@@ -144,15 +154,26 @@ def on_maps(self: Learner,
 ): # yields the learner
     "Within the block the learner trains its last stages and its head on cached outputs of its early layers."
     early, late = split_body(self)
-    x = get_features(self, self.dls.table['path'], views, cache, part=early)
-    size, device = spec_of(self).size, _device(self)
-    with torch.inference_mode(): shape = early(torch.zeros(1, 3, *size, device=device)).shape[1:]
-    rows = _rows_of(self, ['train']), _rows_of(self, ['valid'])
-    dls = _feature_dls(x.reshape(len(x), views, *shape), label_codes(self), *rows, bs, device)
+    maps, rows = _maps_of(self, early, views, cache), (_rows_of(self, ['train']), _rows_of(self, ['valid']))
+    dls = _feature_dls(maps, label_codes(self), *rows, bs, _device(self))
     def groups(model): return [[], params(model[0]), params(model[1])]
     with _lent(self, dls, nn.Sequential(late, self.model[1]), groups, ()): yield self
 
 # %% ../../nbs/12a_heads.ipynb #2198e2e5
+def _can_be_cut(learn):
+    "Whether the body can be cut; if not, a warning."
+    try: split_body(learn)
+    except PetpooError as e:
+        warnings.warn(f'training on images, which is slower: {e}', stacklevel=3)
+        return False
+    return True
+
+def _fit_late(learn, n_epoch, lr_max, **kwargs):
+    "Train the last stages and the head on the data at hand, images or maps."
+    learn.freeze_to(-2)
+    learn.fit_one_cycle(n_epoch, lr_max, **kwargs)
+
+# %% ../../nbs/12a_heads.ipynb #acd55cfe
 @patch
 @delegates(Learner.fit_one_cycle)
 def fit_stages(self: Learner,
@@ -164,14 +185,8 @@ def fit_stages(self: Learner,
     **kwargs
 ):
     "Train the last stages and the head on cached maps, or on images, with a warning, if the body cannot be cut."
-    try: split_body(self)
-    except PetpooError as e:
-        warnings.warn(f'training on images, which is slower: {e}', stacklevel=2)
-        self.freeze_to(-2)
-        return self.fit_one_cycle(n_epoch, lr_max, **kwargs)
-    with self.on_maps(views, bs, cache):
-        self.freeze_to(-2)
-        self.fit_one_cycle(n_epoch, lr_max, **kwargs)
+    if not _can_be_cut(self): return _fit_late(self, n_epoch, lr_max, **kwargs)
+    with self.on_maps(views, bs, cache): _fit_late(self, n_epoch, lr_max, **kwargs)
 
 # %% ../../nbs/12a_heads.ipynb #a89f553e
 def _check_foldable(learn, y):
@@ -180,6 +195,13 @@ def _check_foldable(learn, y):
     rare = spec_of(learn).classes[counts.argmin()]
     raise PetpooError(f'a class with one image ({rare}) cannot be cross-validated: add images or leave the class out')
 
+
+def _folds(table, y, folds, seed):
+    "Rows to train on and rows to predict, for each fold."
+    groups = table['group'].where(table['group'] != '', table['path'])
+    return StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(y, y, groups)
+
+# %% ../../nbs/12a_heads.ipynb #a847a9b7
 def _fold(learn, x, y, train, held):
     "Probabilities of a new head, trained on some rows, for others."
     head = make_head(x.shape[2], len(spec_of(learn).classes)).to(_device(learn))
@@ -202,9 +224,7 @@ def out_of_fold(
     table = learn.dls.table
     x, y = get_features(learn, table['path'], 1, cache, progress=progress), label_codes(learn)
     _check_foldable(learn, y)
-    groups = table['group'].where(table['group'] != '', table['path'])
     probs = np.zeros((len(table), len(spec_of(learn).classes)), np.float32)
     seed_everything(seed)
-    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(x[:, 0, :1], y, groups)
-    for train, held in parts: probs[held] = _fold(learn, x, y, train, held)
+    for train, held in _folds(table, y, folds, seed): probs[held] = _fold(learn, x, y, train, held)
     return probs

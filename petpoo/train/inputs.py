@@ -20,6 +20,7 @@ def _shape_in_words(value):
     if hasattr(value, 'getbands'): return 'Pillow image', f'{value.width} x {value.height} wide x high'
     return 'tensor', ' x '.join(map(str, value.shape))
 
+# %% ../../nbs/10a_inputs.ipynb #f6925b1a
 @dataclass
 class Stage:
     "A photo at one point of its way into the network."

@@ -88,7 +88,7 @@ def prepare(self: PetHead,
     x: np.ndarray, # features of the training images (n, views, f)
     y: np.ndarray, # their classes (n,)
 ):
-    "Set the species' layer: the smallest weights that do, both species counting the same."
+    "Fit the species' layer, a regularised logistic regression in which both species count the same."
     is_cat = self.get_buffer('cat').cpu().numpy()[y]
     if len({*is_cat}) < 2:
         raise PetpooError(f'all training images show {"cats" if is_cat[0] else "dogs"}: a head for pets needs both')

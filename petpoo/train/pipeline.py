@@ -117,7 +117,7 @@ def get_dls(
 def unchanged(
     dls: DataLoaders, # whose order of batches is kept
 ):
-    "Within the block anything may draw random numbers and batches; afterwards their state is as before."
+    "Restore the random numbers and the order of the batches after the block."
     states = [dl.rng.getstate() for dl in dls]
     with same_random_state():
         try: yield
