@@ -1,9 +1,14 @@
-"""Attack a page that really runs, on 127.0.0.1, and write results/attacks.csv: python benchmarks/attacks.py [--only NAME ...]
+"""Attack a page that really runs, on 127.0.0.1; write results/attacks.csv.
 
-Each attack meets a server of its own with a toy classifier and a limit of 1,024 open files. While it runs, a bystander asks for the breed of a small photo five times
-a second, each time on a new connection; the slowest of these answers is in the table. An attack fails if something else comes back than expected, or the bystander
-waits two seconds. Every loop is bounded, and nothing leaves the machine."""
-import argparse, contextlib, io, json, os, re, resource, signal, socket, subprocess, sys, tempfile, threading, time
+    python benchmarks/attacks.py [--only NAME ...]
+
+Each attack has a server of its own with a toy classifier and a limit of 1,024 open files. Meanwhile a bystander asks
+for the breed of a small photo five times a second, each time on a new connection; the table has the slowest of these
+answers. An attack fails if its outcome differs from the expected one, or if the bystander waits for two seconds. Every
+loop is bounded, and nothing leaves the machine. With --only the rows of other attacks stay. The exit code is 1 if an
+attack fails."""
+import argparse, contextlib, io, itertools, json, os, re, resource, signal, socket
+import subprocess, sys, tempfile, threading, time
 from collections import Counter
 from pathlib import Path
 import httpx
@@ -19,7 +24,7 @@ CORRECT, ASK, LOOK, MANY = range(4) # the page's events
 ATTACKS = {}
 
 def attack(expected):
-    "Register an attack; it returns how many things it tried, and what came back."
+    "Register an attack, which returns how many things it tried, and the outcome."
     def register(f):
         ATTACKS[f.__name__] = f, expected
         return f
@@ -36,15 +41,22 @@ class Page:
         self.home = home or Path(tempfile.mkdtemp(prefix='petpoo-attacks-'))
         for o in ('tmp', 'work'): (self.home/o).mkdir(exist_ok=True)
         if not (self.home/'toy').exists(): toy_bundle(self.home/'toy')
-        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
-        self.process = subprocess.Popen([sys.executable, '-c', SERVER, str(self.home/'toy'), str(self.home/'feedback')], cwd=self.home/'work',
-            env=os.environ | dict(TMPDIR=str(self.home/'tmp')), stdout=subprocess.PIPE, stderr=open(self.home/'log', 'a'), text=True, preexec_fn=limit)
+        self.process = self.start()
         self.port = int(re.search(r':(\d+) ', self.process.stdout.readline())[1])
         self.url = f'http://127.0.0.1:{self.port}'
-        wait_until(lambda: self.healthy(), 60)
+        wait_until(self.healthy, 60)
+
+    def start(self):
+        def limit(): resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+        words = [sys.executable, '-c', SERVER, str(self.home/'toy'), str(self.home/'feedback')]
+        env = os.environ | dict(TMPDIR=str(self.home/'tmp'))
+        return subprocess.Popen(
+            words, cwd=self.home/'work', env=env, stdout=subprocess.PIPE, stderr=open(self.home/'log', 'a'), text=True,
+            preexec_fn=limit)
 
     def healthy(self):
-        with contextlib.suppress(httpx.HTTPError): return httpx.get(f'{self.url}/health', timeout=1).status_code == 200
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f'{self.url}/health', timeout=1).status_code == 200
 
     def connect(self, sent=b'', buffer=None):
         s = socket.socket()
@@ -61,7 +73,9 @@ class Page:
         began = time.perf_counter()
         self.process.send_signal(with_signal)
         try: self.process.wait(20)
-        except subprocess.TimeoutExpired: self.process.kill(); self.process.wait()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         return time.perf_counter() - began, self.process.returncode
 
 def wait_until(true, seconds):
@@ -76,10 +90,12 @@ class Visitor:
         self.client = httpx.Client(base_url=page.url, timeout=30)
         self.client.get('/')
 
-    def upload(self, data): return self.client.post('/gradio_api/upload', files=dict(files=('rex.jpg', data))).json()[0]
+    def upload(self, data):
+        return self.client.post('/gradio_api/upload', files=dict(files=('rex.jpg', data))).json()[0]
 
     def join(self, event, data, session='s', **more):
-        return self.client.post('/gradio_api/queue/join', json=dict(fn_index=event, session_hash=session, data=data) | more)
+        body = dict(fn_index=event, session_hash=session, data=data) | more
+        return self.client.post('/gradio_api/queue/join', json=body)
 
     def ask(self, event, data, **more):
         "The outputs of an event, or the status of a refusal."
@@ -88,7 +104,8 @@ class Visitor:
         with self.client.stream('GET', '/gradio_api/queue/data', params=dict(session_hash='s')) as stream:
             for line in stream.iter_lines():
                 said = json.loads(line.removeprefix('data: ')) if line else {}
-                if said.get('msg') == 'process_completed': return json.dumps(said['output'].get('data', said['output'].get('error')))
+                if said.get('msg') != 'process_completed': continue
+                return json.dumps(said['output'].get('data', said['output'].get('error')))
 
 ASKS = """
 import http.client, json, select, sys, time
@@ -109,7 +126,7 @@ print(json.dumps([worst, wrong]), flush=True)
 """
 
 class Bystander:
-    "A process that asks all the time; `worst` is its slowest answer in milliseconds, `wrong` counts what was no answer."
+    "A process that asks all the time: `worst` is its slowest answer in milliseconds, `wrong` counts failures."
     def __init__(self, page, path='/api/predict'):
         words = [sys.executable, '-c', ASKS, str(page.port), path, png('blue').hex()]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -117,7 +134,8 @@ class Bystander:
         self.worst, self.wrong = 0., {}
 
     def stop(self):
-        if self.process.poll() is None: self.worst, self.wrong = json.loads(self.process.communicate('stop\n', timeout=60)[0])
+        if self.process.poll() is not None: return
+        self.worst, self.wrong = json.loads(self.process.communicate('stop\n', timeout=60)[0])
 
     def __enter__(self): return self
     def __exit__(self, *_): self.stop()
@@ -132,24 +150,32 @@ def names_of(page, owner):
     if not pipe.exists(): os.mkfifo(pipe)
     theirs = owner.upload(png('blue'))
     (folder,) = page.uploads()
-    return [str(secret), 'secret.png', './secret.png', '../work/secret.png', f'file://{secret}', f'file:{secret}', str(secret).replace('/', '\\'),
-        f'/proc/self/cwd/secret.png', f'/proc/{page.process.pid}/root{secret}', str(link), str(pipe), '/dev/zero', '/dev/stdin', '/etc/passwd',
-        '/proc/self/environ', str(page.home), str(page.home/'nothing'), '~/secret.png', '', '.', '-'*32, 'é'*32, secret.name + '\0.png', f'{page.url}/health',
-        'http://127.0.0.1:1/x.png', 'data:image/png;base64,AAAA', theirs, f'{folder}/{theirs}', f'{folder}/.lock', f'{theirs}/', f'./{theirs}',
-        None, 3, True, [str(secret)], dict(path=str(secret))]
+    return [
+        str(secret), 'secret.png', './secret.png', '../work/secret.png', f'file://{secret}', f'file:{secret}',
+        str(secret).replace('/', '\\'), '/proc/self/cwd/secret.png', f'/proc/{page.process.pid}/root{secret}',
+        str(link), str(pipe), '/dev/zero', '/dev/stdin', '/etc/passwd', '/proc/self/environ', str(page.home),
+        str(page.home/'nothing'), '~/secret.png', '', '.', '-'*32, 'é'*32, secret.name + '\0.png',
+        f'{page.url}/health', 'http://127.0.0.1:1/x.png', 'data:image/png;base64,AAAA', theirs, f'{folder}/{theirs}',
+        f'{folder}/.lock', f'{theirs}/', f'./{theirs}', None, 3, True, [str(secret)], dict(path=str(secret))]
+
+def ways_to_give(name):
+    "What an event may get for a file of that name; one name stands for all with what Gradio may add to it."
+    if name != 'secret.png': return [file(name), name]
+    extras = [
+        {}, dict(url=name), dict(url=f'file://{name}'), dict(is_stream=True), dict(is_file=True),
+        dict(orig_name='../../x.jpg', size=-1), dict(meta={'_type': 'other'}),
+        dict(mime_type='image/svg+xml', alt_text='x')]
+    return [o for e in extras for o in (file(name, **e), [file(name, **e)], dict(value=file(name, **e)))]
 
 @attack('one answer, the same for all')
 def paths(page):
     owner, thief = Visitor(page), Visitor(page)
     answers, tried = {ASK: Counter(), LOOK: Counter()}, 0
     for name in names_of(page, owner):
-        extras = [{}, dict(url=str(name)), dict(url=f'file://{name}'), dict(is_stream=True), dict(is_file=True), dict(orig_name='../../x.jpg', size=-1),
-            dict(meta={'_type': 'other'}), dict(mime_type='image/svg+xml', alt_text='x')]
-        for event in (ASK, LOOK):
-            for data in [file(name), name] if name != 'secret.png' else [s for o in extras for s in (file(name, **o), [file(name, **o)], dict(value=file(name, **o)))]:
-                if data is None: continue
-                answers[event][thief.ask(event, [data])] += 1
-                tried += 1
+        for event, data in itertools.product((ASK, LOOK), ways_to_give(name)):
+            if data is None: continue
+            answers[event][thief.ask(event, [data])] += 1
+            tried += 1
     kinds = [set(o) for o in answers.values()]
     good = all(len(o) == 1 and 'no longer available' in next(iter(o)) for o in kinds)
     return tried, 'one answer, the same for all' if good else f'{sum(map(len, kinds))} answers: {kinds}'[:300]
@@ -159,81 +185,127 @@ def paths_in_a_list(page):
     owner, thief = Visitor(page), Visitor(page)
     names = names_of(page, owner)
     said = thief.ask(MANY, [[file(o) for o in names]])
-    return len(names), 'no breed' if said.count('no longer available') == len(names) and 'Pug' not in said else said[:300]
+    refused = said.count('no longer available') == len(names) and 'Pug' not in said
+    return len(names), 'no breed' if refused else said[:300]
 
 @attack('nothing kept')
 def corrections(page):
     "Others' photos and files, and consent that is none."
     owner, thief = Visitor(page), Visitor(page)
     names, own = names_of(page, owner), owner.upload(png())
+    consents = 'false', 'true', 'True', 1, 1.0, None, [True], dict(value=True), 'on'
+    breeds = '../../x', '', None, 1, ['pug'], dict(value='pug'), 'muffin'
     tried = [thief.ask(CORRECT, [file(o), 'pug', True]) for o in names]
-    tried += [owner.ask(CORRECT, [file(own), 'pug', o]) for o in ('false', 'true', 'True', 1, 1.0, None, [True], dict(value=True), 'on')]
-    tried += [owner.ask(CORRECT, [file(own), o, True]) for o in ('../../x', '', None, 1, ['pug'], dict(value='pug'), 'muffin')]
+    tried += [owner.ask(CORRECT, [file(own), 'pug', o]) for o in consents]
+    tried += [owner.ask(CORRECT, [file(own), o, True]) for o in breeds]
     kept = [o for o in (page.home/'feedback').rglob('*') if o.suffix != '.sqlite']
-    return len(tried), 'nothing kept' if not kept and not any('Thank you' in str(o) for o in tried) else f'{len(kept)} kept'
+    good = not kept and not any('Thank you' in str(o) for o in tried)
+    return len(tried), 'nothing kept' if good else f'{len(kept)} kept'
+
+def event(fn_index=ASK, data=(None,), session_hash='s'): # the body of a request, with one thing wrong
+    return dict(fn_index=fn_index, data=list(data), session_hash=session_hash)
+
+MALFORMED = [
+    b'', b'{', b'[]', b'null', b'['*10**5, b'{"data":' + b'['*10**5, b'\xff\xfe',
+    *[json.dumps(o).encode() for o in (
+        {}, dict(fn_index=ASK), event(99), event('1'), event(-1), event(data=[]), event(data=[None]*9),
+        event(session_hash='../x'), event(session_hash=['s']), event(session_hash='x'*999))]]
 
 @attack('refused')
 def malformed_events(page):
-    visitor = Visitor(page)
-    bodies = [b'', b'{', b'[]', b'null', b'['*10**5, b'{"data":' + b'['*10**5, b'\xff\xfe', *[json.dumps(o).encode() for o in (
-        {}, dict(fn_index=ASK), dict(fn_index=99, data=[None], session_hash='s'), dict(fn_index='1', data=[None], session_hash='s'),
-        dict(fn_index=-1, data=[None], session_hash='s'), dict(fn_index=ASK, data=[], session_hash='s'), dict(fn_index=ASK, data=[None]*9, session_hash='s'),
-        dict(fn_index=ASK, data=[None], session_hash='../x'), dict(fn_index=ASK, data=[None], session_hash=['s']), dict(fn_index=ASK, data=[None], session_hash='x'*999))]]
-    got = Counter(visitor.client.post('/gradio_api/queue/join', content=o, headers={'content-type': 'application/json'}).status_code for o in bodies)
-    return len(bodies), 'refused' if set(got) == {400} else str(dict(got))
+    visitor, headers = Visitor(page), {'content-type': 'application/json'}
+    def status(body):
+        return visitor.client.post('/gradio_api/queue/join', content=body, headers=headers).status_code
+    got = Counter(map(status, MALFORMED))
+    return len(MALFORMED), 'refused' if set(got) == {400} else str(dict(got))
 
-@attack('none exists')
-def gradio_routes(page):
-    "Every route of Gradio that the page does not need, as the installed version has them."
+NEEDED = {
+    '/', '/theme.css', '/gradio_api/queue/join', '/gradio_api/queue/data', '/gradio_api/upload',
+    '/gradio_api/upload_progress', '/favicon.ico'}
+OLDER = [ # routes of other versions of Gradio, and files asked for by name
+    ('POST', '/call/ask'), ('POST', '/run/ask'), ('POST', '/api/ask'), ('GET', '/proxy=http://127.0.0.1/'),
+    ('POST', '/component_server'), ('POST', '/stream/x'), ('GET', '/stream/s/0/1/playlist.m3u8'),
+    ('POST', '/cancel'), ('POST', '/reset'), ('GET', '/heartbeat/s'), ('GET', '/file/etc/passwd'),
+    ('GET', '/file=/etc/passwd'), ('GET', '/info'), ('POST', '/process_recording'), ('GET', '/vibe-code'),
+    ('GET', '/deep_link')]
+OUTSIDE = [ # files outside the assets
+    '/assets/%2e%2e/%2e%2e/routes.py', '/static/..%2f..%2froutes.py', '/assets/..\\routes.py', '/static//etc/passwd',
+    '//etc/passwd', '/assets/%00']
+
+def flat(routes, prefix=''):
+    "Method and path of each route, those of mounted apps included."
+    for o in routes:
+        inner = getattr(o, 'original_router', None) or getattr(o, 'app', None)
+        if hasattr(o, 'methods') and o.methods: yield from ((m, prefix + o.path) for m in o.methods)
+        elif hasattr(inner, 'routes'): yield from flat(inner.routes, prefix + getattr(o, 'path', ''))
+
+def routes_of_gradio():
+    "As the installed version has them."
     import gradio
     from fastapi import FastAPI
     with gradio.Blocks() as blocks: gradio.HTML('')
-    mounted = gradio.mount_gradio_app(FastAPI(), blocks, path='/').routes[-1].app
-    def flat(routes, prefix=''):
-        for o in routes:
-            inner = getattr(o, 'original_router', None) or getattr(o, 'app', None)
-            if hasattr(o, 'methods') and o.methods: yield from ((m, prefix + o.path) for m in o.methods)
-            elif hasattr(inner, 'routes'): yield from flat(inner.routes, prefix + getattr(o, 'path', ''))
-    needed = {'/', '/theme.css', '/gradio_api/queue/join', '/gradio_api/queue/data', '/gradio_api/upload', '/gradio_api/upload_progress', '/favicon.ico'}
-    known = set(flat(mounted.routes)) | {(m, f'/gradio_api{p}') for m, p in [('POST', '/call/ask'), ('POST', '/run/ask'), ('POST', '/api/ask'), ('GET', '/proxy=http://127.0.0.1/'),
-        ('POST', '/component_server'), ('POST', '/stream/x'), ('GET', '/stream/s/0/1/playlist.m3u8'), ('POST', '/cancel'), ('POST', '/reset'), ('GET', '/heartbeat/s'),
-        ('GET', '/file/etc/passwd'), ('GET', '/file=/etc/passwd'), ('GET', '/info'), ('POST', '/process_recording'), ('GET', '/vibe-code'), ('GET', '/deep_link')]}
+    return set(flat(gradio.mount_gradio_app(FastAPI(), blocks, path='/').routes[-1].app.routes))
+
+@attack('none exists')
+def gradio_routes(page):
+    "Every route of Gradio that the page does not need."
+    known = routes_of_gradio() | {(m, f'/gradio_api{p}') for m, p in OLDER}
     got, visitor = Counter(), Visitor(page)
     for method, path in sorted(known):
         path = re.sub(r'{[^}]*}', 'x', path)
-        if path in needed or re.fullmatch(r'/(assets|static)/.*', path): continue
+        if path in NEEDED or re.fullmatch(r'/(assets|static)/.*', path): continue
         r = visitor.client.request(method, path)
         got[r.status_code] += 1
         if r.status_code != 404: print(' ', method, path, r.status_code)
-    for path in ['/assets/%2e%2e/%2e%2e/routes.py', '/static/..%2f..%2froutes.py', '/assets/..\\routes.py', '/static//etc/passwd', '//etc/passwd', '/assets/%00']:
-        got[visitor.client.get(path).status_code] += 1
+    for path in OUTSIDE: got[visitor.client.get(path).status_code] += 1
     return got.total(), 'none exists' if set(got) == {404} else str(dict(got))
+
+def foreign_headers(port):
+    "What a browser says of requests from other pages."
+    origins = 'http://evil.example', 'null', f'http://127.0.0.1:{port}.evil.example', f'http://localhost:{port}'
+    sites = 'cross-site', 'same-site'
+    return [dict(origin=o) for o in origins] + [{'sec-fetch-site': o} for o in sites]
+
+HOSTS = [
+    'evil.example', 'evil.example:{port}', '127.0.0.1.evil.example', 'localhost.evil.example', '10.0.0.1', '0.0.0.0',
+    'pets']
+
+def sent_from_elsewhere(client, headers):
+    "Status of each request that a page from elsewhere can make a browser send."
+    data = dict(fn_index=ASK, session_hash='s', data=[None])
+    yield client.post('/gradio_api/queue/join', json=data, headers=headers).status_code
+    yield client.post('/api/predict', content=png(), headers=headers).status_code
+    yield client.post('/gradio_api/upload', files=dict(files=('a.jpg', b'x')), headers=headers).status_code
+
+def shuts_out_pages(client):
+    "No other page may frame this one or read its answers."
+    headers = client.get('/', headers=dict(origin='http://evil.example')).headers
+    if any(o.startswith('access-control') for o in headers): return False
+    return headers.get('x-frame-options') == 'DENY' and "frame-ancestors 'none'" in headers['content-security-policy']
 
 @attack('refused')
 def foreign(page):
-    "Requests that a page from elsewhere makes a browser send, and names that are not this server's."
-    visitor, got = Visitor(page), []
-    data = dict(fn_index=ASK, session_hash='s', data=[None])
-    for headers in [dict(origin='http://evil.example'), dict(origin='null'), {'sec-fetch-site': 'cross-site'}, {'sec-fetch-site': 'same-site'},
-                    dict(origin=f'http://127.0.0.1:{page.port}.evil.example'), dict(origin=f'http://localhost:{page.port}')]:
-        for send in (lambda: visitor.client.post('/gradio_api/queue/join', json=data, headers=headers), lambda: visitor.client.post('/api/predict', content=png(), headers=headers),
-                     lambda: visitor.client.post('/gradio_api/upload', files=dict(files=('a.jpg', b'x')), headers=headers)):
-            got.append((send().status_code, 403))
-    for host in ['evil.example', f'evil.example:{page.port}', '127.0.0.1.evil.example', 'localhost.evil.example', '10.0.0.1', '0.0.0.0', 'pets']:
-        for path in ('/', '/health', '/gradio_api/queue/data?session_hash=s'): got.append((visitor.client.get(path, headers=dict(host=host)).status_code, 421))
-    page_headers = visitor.client.get('/', headers=dict(origin='http://evil.example')).headers
-    framed = page_headers.get('x-frame-options') == 'DENY' and "frame-ancestors 'none'" in page_headers['content-security-policy']
-    got.append((framed and not any(o.startswith('access-control') for o in page_headers), True))
+    "Requests from a page elsewhere, and host names that are not this server's."
+    client, got = Visitor(page).client, []
+    for headers in foreign_headers(page.port): got += [(o, 403) for o in sent_from_elsewhere(client, headers)]
+    for host in HOSTS:
+        headers = dict(host=host.format(port=page.port))
+        for path in ('/', '/health', '/gradio_api/queue/data?session_hash=s'):
+            got.append((client.get(path, headers=headers).status_code, 421))
+    got.append((shuts_out_pages(client), True))
     return len(got), 'refused' if all(a == b for a, b in got) else str(Counter(got))
+
+LENGTHS = [
+    b'Transfer-Encoding: chunked\r\n', b'', b'Content-Length: 99999999999\r\n', b'Content-Length: -1\r\n',
+    b'Content-Length: 1\r\nContent-Length: 2\r\n']
 
 @attack('refused')
 def sizes(page):
-    got = []
-    for head in (b'Transfer-Encoding: chunked\r\n', b'', b'Content-Length: 99999999999\r\n', b'Content-Length: -1\r\n', b'Content-Length: 1\r\nContent-Length: 2\r\n'):
-        for path in (b'/api/predict', b'/gradio_api/upload', b'/gradio_api/queue/join'):
-            s = page.connect(b'POST ' + path + b' HTTP/1.1\r\nHost: localhost\r\n' + head + b'\r\n')
-            got.append(s.recv(99).split(b' ')[1].decode())
-            s.close()
+    got, paths = [], (b'/api/predict', b'/gradio_api/upload', b'/gradio_api/queue/join')
+    for length, path in itertools.product(LENGTHS, paths):
+        s = page.connect(b'POST ' + path + b' HTTP/1.1\r\nHost: localhost\r\n' + length + b'\r\n')
+        got.append(s.recv(99).split(b' ')[1].decode())
+        s.close()
     return len(got), 'refused' if set(got) <= {'400', '411', '413'} else str(Counter(got))
 
 def held(page, sockets, seconds):
@@ -259,14 +331,21 @@ def half_bodies(page):
     head = b'POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n\r\n'
     return dribble([page.connect(head) for _ in range(50)], b'x'*10, 20)
 
+UPLOAD = b"""POST /gradio_api/upload HTTP/1.1
+Host: localhost
+Content-Length: %d
+Content-Type: multipart/form-data; boundary=x
+
+""".replace(b'\n', b'\r\n')
+
 @attack('closed by the server')
 def half_uploads(page):
-    head = b'POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n'
+    head = UPLOAD % 20_000_000
     start = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
     return dribble([page.connect(head + start) for _ in range(50)], b'x'*10, 20)
 
 def dribble(sockets, drop, seconds):
-    "Send a little each second; how many does the server put up with?"
+    "Send a little each second, and count the connections that the server keeps."
     open_ones = list(sockets)
     for _ in range(seconds):
         time.sleep(1)
@@ -276,23 +355,27 @@ def dribble(sockets, drop, seconds):
     for o in sockets: o.close()
     return len(sockets), 'closed by the server' if not open_ones else f'{len(open_ones)} still open'
 
+def rest_of(s):
+    "Read a connection to its end; returns the bytes."
+    got = 0
+    with contextlib.suppress(OSError):
+        while block := s.recv(2**20): got += len(block)
+    s.close()
+    return got
+
 @attack('closed by the server')
 def slow_readers(page):
     import gradio
-    assets = max((Path(gradio.__file__).parent/'templates'/'frontend'/'assets').glob('*.js'), key=lambda o: o.stat().st_size)
+    folder = Path(gradio.__file__).parent/'templates'/'frontend'/'assets'
+    assets = max(folder.glob('*.js'), key=lambda o: o.stat().st_size)
     ask = f'GET /assets/{assets.name} HTTP/1.1\r\nHost: localhost\r\n\r\n'.encode()
     sockets = [page.connect(ask, buffer=4096) for _ in range(50)]
     for _ in range(26):
         time.sleep(1)
         for o in sockets:
             with contextlib.suppress(OSError): o.recv(10)
-    cut, size = 0, assets.stat().st_size
-    for o in sockets:
-        got = 0
-        with contextlib.suppress(OSError):
-            while block := o.recv(2**20): got += len(block)
-        cut += got < size
-        o.close()
+    size = assets.stat().st_size
+    cut = sum(rest_of(o) < size for o in sockets)
     return 50, 'closed by the server' if cut == 50 else f'{50 - cut} got all {size:,} bytes'
 
 @attack('answered or told that it is busy')
@@ -332,28 +415,36 @@ def those_who_left(page):
     took = time.perf_counter() - began
     return 60, 'not begun' if took < one*20 else f'the next answer took {took:.1f} s, one alone {one:.1f} s'
 
+def stream_of(visitor):
+    "The request for a visitor's answers."
+    cookie = '; '.join(f'{k}={v}' for k, v in visitor.client.cookies.items())
+    path = '/gradio_api/queue/data?session_hash=s'
+    return f'GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n'.encode()
+
 def stopped(page, with_signal):
     "A signal in the middle of a stalled upload, an open stream, and an answer."
     visitor = Visitor(page)
     own = visitor.upload(png('red', (3000, 2000)))
-    upload = page.connect(b'POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\nhalf')
+    upload = page.connect(UPLOAD % 999_999 + b'half')
     visitor.join(LOOK, [file(own)])
-    cookie = '; '.join(f'{k}={v}' for k, v in visitor.client.cookies.items())
-    stream = page.connect(f'GET /gradio_api/queue/data?session_hash=s HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n'.encode())
-    photo, got = png('blue', (3000, 2000)), []
-    asking = threading.Thread(target=lambda: got.append(httpx.post(f'{page.url}/api/predict', content=photo, timeout=30).status_code))
+    stream, photo, got = page.connect(stream_of(visitor)), png('blue', (3000, 2000)), []
+    def ask(): got.append(httpx.post(f'{page.url}/api/predict', content=photo, timeout=30).status_code)
+    asking = threading.Thread(target=ask)
     asking.start()
     time.sleep(0.05)
     seconds, code = page.stop(with_signal)
     asking.join(30)
-    upload.close(); stream.close()
-    good = seconds < 5 and code == 0 and not page.uploads() and got == [200]
-    return 3, 'finished, gone, exit code 0' if good else f'{seconds:.1f} s, exit code {code}, {len(page.uploads())} folders left, answers {got}'
+    for o in (upload, stream): o.close()
+    left = len(page.uploads())
+    if seconds < 5 and code == 0 and not left and got == [200]: return 3, 'finished, gone, exit code 0'
+    return 3, f'{seconds:.1f} s, exit code {code}, {left} folders left, answers {got}'
 
 @attack('finished, gone, exit code 0')
 def sigterm(page): return stopped(page, signal.SIGTERM)
+
 @attack('finished, gone, exit code 0')
 def sigint(page): return stopped(page, signal.SIGINT)
+
 sigterm.bystander = sigint.bystander = None # the server goes away
 
 @attack('removed by the next start, a living one left')
@@ -372,47 +463,63 @@ def kill_9(page):
     good = left == 2 and living in now and len(now) == 2 # each start removed what the kill before it had left
     return 3, 'removed by the next start, a living one left' if good else f'{left} left, then {len(now)}'
 
+def correct(page, i):
+    "Send a hundred corrections, until the server is gone; returns the number of thanks."
+    thanked = 0
+    with contextlib.suppress(httpx.HTTPError, ValueError, IndexError):
+        visitor = Visitor(page)
+        for j in range(100):
+            own = visitor.upload(png((200, i, j)))
+            thanked += 'Thank you' in str(visitor.ask(CORRECT, [file(own), 'pug', True]))
+    return thanked
+
 @attack('every photo that was thanked for has its row')
 def kill_9_corrections(page):
     "Killed five times while corrections come in."
+    from petpoo.serve.feedback import Feedback
     thanked = 0
     for i in range(5):
         victim = Page(page.home)
         threading.Timer(0.5 + i*0.3, victim.process.kill).start()
-        with contextlib.suppress(httpx.HTTPError, ValueError, IndexError):
-            visitor = Visitor(victim)
-            for j in range(100):
-                own = visitor.upload(png((200, i, j)))
-                if 'Thank you' in str(visitor.ask(CORRECT, [file(own), 'pug', True])): thanked += 1
+        thanked += correct(victim, i)
         victim.process.wait()
-    from petpoo.serve.feedback import Feedback
-    rows = Feedback(page.home/'feedback').rows()
-    files = [o for o in (page.home/'feedback').rglob('*') if o.is_file() and not o.name.startswith('feedback.sqlite')]
+    rows, files = Feedback(page.home/'feedback').rows(), [o for o in (page.home/'feedback').rglob('*') if o.is_file()]
+    files = [o for o in files if not o.name.startswith('feedback.sqlite')]
     good = {o['path'] for o in rows} == {str(o) for o in files} and thanked <= len(rows) <= thanked + 5
-    return 5, 'every photo that was thanked for has its row' if good else f'{thanked} thanked, {len(rows)} rows, {len(files)} files'
+    if good: return 5, 'every photo that was thanked for has its row'
+    return 5, f'{thanked} thanked, {len(rows)} rows, {len(files)} files'
+
+def watched(attack, page, path):
+    "What an attack returns, the bystander's slowest answer ('' without one), and the failures."
+    if not path: return *attack(page), '', {}
+    with Bystander(page, path) as bystander:
+        time.sleep(0.5)
+        count, outcome = attack(page)
+    return count, outcome, round(bystander.worst), bystander.wrong
 
 def run(name):
     "One row of the table."
-    f, expected = ATTACKS[name]
-    page, path = Page(), getattr(f, 'bystander', '/api/predict')
-    with Bystander(page, path) if path else contextlib.nullcontext() as bystander:
-        time.sleep(0.5)
-        count, came = f(page)
+    attack, expected = ATTACKS[name]
+    page = Page()
+    count, outcome, worst, wrong = watched(attack, page, getattr(attack, 'bystander', '/api/predict'))
     memory = peak_memory(page)
     if page.process.poll() is None: page.stop()
-    worst, wrong = (round(bystander.worst), bystander.wrong) if bystander else ('', {})
-    held = came == expected and not wrong and (worst == '' or worst < PATIENCE)
-    row = dict(attack=name, count=count, expected=expected, came_back=came, bystander_worst_ms=worst, server_mib=memory, verdict='held' if held else 'FAILED')
-    print(f'{name:<22} {count:>5}  {came[:200]:<50} bystander {worst:>6} ms {wrong or ""} {row["verdict"]}', flush=True)
-    return row | environment(('petpoo', 'gradio', 'uvicorn', 'starlette', 'onnxruntime'))
+    held = outcome == expected and not wrong and (worst == '' or worst < PATIENCE)
+    verdict = 'held' if held else 'FAILED'
+    print(f'{name:<22} {count:>5}  {outcome[:200]:<50} bystander {worst:>6} ms {wrong or ""} {verdict}', flush=True)
+    return dict(
+        attack=name, count=count, expected=expected, came_back=outcome, bystander_worst_ms=worst, server_mib=memory,
+        verdict=verdict, **environment(('petpoo', 'gradio', 'uvicorn', 'starlette', 'onnxruntime')))
 
 def peak_memory(page):
-    "The most memory that the server took, in MiB; empty where it is gone or the system does not say."
-    try: return round(int(re.search(r'VmHWM:\s+(\d+)', Path(f'/proc/{page.process.pid}/status').read_text())[1])/1024)
-    except (OSError, TypeError): return ''
+    "Peak memory of the server in MiB; '' if it is gone or the system does not say."
+    try: status = Path(f'/proc/{page.process.pid}/status').read_text()
+    except OSError: return ''
+    found = re.search(r'VmHWM:\s+(\d+)', status)
+    return round(int(found[1])/1024) if found else ''
 
 def write(row):
-    "Put a row into the table, in place of an older one."
+    "Put a row in place of an older one."
     rows = pd.read_csv(OUT).to_dict('records') if OUT.exists() else []
     rows = [o for o in rows if o['attack'] != row['attack']] + [row]
     table = pd.DataFrame(sorted(rows, key=lambda o: [*ATTACKS].index(o['attack'])))

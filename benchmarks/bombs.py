@@ -1,11 +1,12 @@
-"""What files that unfold, loop or never end cost the one who opens them; write results/bombs.csv.
+"""Measure memory and time of opening files that unfold, loop or never end; write results/bombs.csv.
 
     python benchmarks/bombs.py [NAME ...]
 
-Each file is opened in a fresh process, once by a classifier and once as the audit measures it. That process has answered an everyday photo
-before, and everything is counted beyond it: the largest resident memory of the process and of those that it started, and their processor time.
-Exit code 1 if one goes beyond 300 MiB or 3 seconds, or ends in anything but an answer or one line."""
-import io, os, struct, subprocess, sys, tempfile, threading, time, zlib
+Each file is opened in a new process, once by a classifier and once as the audit measures it. The process has opened an
+everyday photo before, and only what comes on top is counted: the peak of resident memory of the process and its
+children, and their processor time. If files are named, nothing is written. The exit code is 1 if a file needs more than
+300 MiB or 3 seconds, or ends in anything but an answer or an error of one line."""
+import argparse, io, os, struct, subprocess, sys, tempfile, threading, time, zlib
 from pathlib import Path
 import pandas as pd, psutil
 from PIL import Image
@@ -22,11 +23,14 @@ def packed(rows):
     packer = zlib.compressobj(9)
     return b''.join(map(packer.compress, rows)) + packer.flush()
 
+ADAM7 = [ # first column and row, and steps, of the passes of an interlaced PNG
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
 def png(bits, colours, interlaced=0, side=SIDE, before=b''):
     "A PNG of one colour."
     depth = bits*{0: 1, 2: 3, 3: 1, 6: 4}[colours]
     row = lambda width: bytes(-(-width*depth//8) + 1)
-    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]
+    passes = ADAM7 if interlaced else [(0, 0, 1, 1)]
     rows = (row(-(-(side - x)//dx)) for x, y, dx, dy in passes for _ in range(-(-(side - y)//dy)))
     palette = chunk(b'PLTE', bytes(768)) if colours == 3 else b''
     header = chunk(b'IHDR', struct.pack('>IIBBBBB', side, side, bits, colours, 0, 0, interlaced))
@@ -77,30 +81,57 @@ def comment_gif(n=10_000_000):
     at = data.index(b',')
     return data[:at] + b'!\xfe' + b'\1x'*n + b'\0' + data[at:]
 
-def frames(n=4000): return saved(plain('P', 64), 'GIF', save_all=True, append_images=[Image.new('P', (64, 64), i % 250) for i in range(n)])
+def frames(n=4000):
+    more = [Image.new('P', (64, 64), i % 250) for i in range(n)]
+    return saved(plain('P', 64), 'GIF', save_all=True, append_images=more)
+
+def noise():
+    im = Image.effect_noise((4000, 4000), 80).convert('RGB')
+    return saved(im, 'WEBP', lossless=True, method=0, quality=0)
+
+def small_png(before): return png(8, 2, side=64, before=before)
+def squeezed(size): return b'a\0\0' + zlib.compress(bytes(size))
 
 def with_apps(n=5_000_000):
     data = saved(plain('RGB', 400), 'JPEG')
     return data[:2] + b'\xff\xe2\0\2'*n + data[2:]
 
 BOMBS = {
-    'png, 16-bit grey': lambda: png(16, 0), 'png, 16-bit RGBA': lambda: png(16, 6), 'png, RGB': lambda: png(8, 2), 'png, RGBA': lambda: png(8, 6),
-    'png, palette': lambda: png(8, 3), 'png, 1 bit': lambda: png(1, 0), 'png, interlaced RGB': lambda: png(8, 2, 1), 'png, interlaced RGBA 16': lambda: png(16, 6, 1),
-    'png, 2,000,000 chunks': lambda: png(8, 2, side=64, before=chunk(b'teSt', b'')*2_000_000),
-    'png, compressed text': lambda: png(8, 2, side=64, before=chunk(b'zTXt', b'a\0\0' + zlib.compress(bytes(900_000)))*2000),
-    'png, colour profile': lambda: png(8, 2, side=64, before=chunk(b'iCCP', b'a\0\0' + zlib.compress(bytes(10**9)))),
-    'bmp, run lengths': bmp_rle, 'bmp, 100 MB': lambda: saved(plain('RGB', 5800), 'BMP'),
-    'gif': lambda: saved(plain('P'), 'GIF'), 'gif, long comment': comment_gif, 'gif, 4,000 frames': frames,
-    'jpeg': lambda: saved(plain(), 'JPEG'), 'jpeg, progressive': lambda: saved(plain(), 'JPEG', progressive=True),
+    'png, 16-bit grey': lambda: png(16, 0),
+    'png, 16-bit RGBA': lambda: png(16, 6),
+    'png, RGB': lambda: png(8, 2),
+    'png, RGBA': lambda: png(8, 6),
+    'png, palette': lambda: png(8, 3),
+    'png, 1 bit': lambda: png(1, 0),
+    'png, interlaced RGB': lambda: png(8, 2, 1),
+    'png, interlaced RGBA 16': lambda: png(16, 6, 1),
+    'png, 2,000,000 chunks': lambda: small_png(chunk(b'teSt', b'')*2_000_000),
+    'png, compressed text': lambda: small_png(chunk(b'zTXt', squeezed(900_000))*2000),
+    'png, colour profile': lambda: small_png(chunk(b'iCCP', squeezed(10**9))),
+    'bmp, run lengths': bmp_rle,
+    'bmp, 100 MB': lambda: saved(plain('RGB', 5800), 'BMP'),
+    'gif': lambda: saved(plain('P'), 'GIF'),
+    'gif, long comment': comment_gif,
+    'gif, 4,000 frames': frames,
+    'jpeg': lambda: saved(plain(), 'JPEG'),
+    'jpeg, progressive': lambda: saved(plain(), 'JPEG', progressive=True),
     'jpeg, progressive, 4:4:4': lambda: saved(plain(side=4090), 'JPEG', progressive=True, subsampling=0),
-    'jpeg, 3,000 scans': lambda: more_scans(4000, 3000), 'jpeg, 200 scans of 89 million': lambda: more_scans(SIDE, 200),
-    'jpeg, 5,000,000 segments': with_apps, 'jpeg, looping EXIF': long_exif,
+    'jpeg, 3,000 scans': lambda: more_scans(4000, 3000),
+    'jpeg, 200 scans of 89 million': lambda: more_scans(SIDE, 200),
+    'jpeg, 5,000,000 segments': with_apps,
+    'jpeg, looping EXIF': long_exif,
     'jpeg, CMYK': lambda: saved(plain('CMYK'), 'JPEG'),
-    **{f'tiff, {o}': lambda o=o: saved(plain(), 'TIFF', compression=o) for o in ('tiff_lzw', 'tiff_adobe_deflate', 'packbits', 'jpeg')},
-    'tiff, floats': lambda: saved(plain('F', 5000), 'TIFF', compression='tiff_adobe_deflate'), 'tiff, 32-bit integers': lambda: saved(plain('I', 5000), 'TIFF', compression='tiff_lzw'),
-    'tiff, entries of a megabyte': tiff_entries, 'tiff, one huge strip': tiff_tile,
-    'webp, lossless': lambda: saved(plain(side=9000), 'WEBP', lossless=True, method=0), 'webp': lambda: saved(plain(side=9000), 'WEBP', method=0),
-    'webp, 16 million': lambda: saved(Image.effect_noise((4000, 4000), 80).convert('RGB'), 'WEBP', lossless=True, method=0, quality=0),
+    'tiff, tiff_lzw': lambda: saved(plain(), 'TIFF', compression='tiff_lzw'),
+    'tiff, tiff_adobe_deflate': lambda: saved(plain(), 'TIFF', compression='tiff_adobe_deflate'),
+    'tiff, packbits': lambda: saved(plain(), 'TIFF', compression='packbits'),
+    'tiff, jpeg': lambda: saved(plain(), 'TIFF', compression='jpeg'),
+    'tiff, floats': lambda: saved(plain('F', 5000), 'TIFF', compression='tiff_adobe_deflate'),
+    'tiff, 32-bit integers': lambda: saved(plain('I', 5000), 'TIFF', compression='tiff_lzw'),
+    'tiff, entries of a megabyte': tiff_entries,
+    'tiff, one huge strip': tiff_tile,
+    'webp, lossless': lambda: saved(plain(side=9000), 'WEBP', lossless=True, method=0),
+    'webp': lambda: saved(plain(side=9000), 'WEBP', method=0),
+    'webp, 16 million': noise,
     'avif': lambda: saved(plain(side=6000), 'AVIF', speed=10)}
 
 ANSWER = """
@@ -108,57 +139,92 @@ import sys
 from petpoo.learner import load_classifier
 clf = load_classifier(engine='onnxruntime')
 clf.predict(sys.argv[1])
-try: print('ready', flush=True); input(); print('answered', clf.predict(sys.argv[2]).label)
+try:
+    print('ready', flush=True)
+    input()
+    print('answered', clf.predict(sys.argv[2]).label)
 except Exception as e: print(type(e).__name__, e)
 """
 AUDIT = """
 import sys
 from petpoo.data.measures import measure
 measure(sys.argv[1])
-print('ready', flush=True); input(); print('answered', measure(sys.argv[2])[0]['fault'])
+print('ready', flush=True)
+input()
+print('answered', measure(sys.argv[2])[0]['fault'])
 """
 
 def tree(process):
+    "Resident memory of a process and its children in MiB."
     with_children = [process, *process.children(recursive=True)]
     return sum(o.memory_info().rss for o in with_children) >> 20
 
-def cost(code, normal, file):
-    "What a process says of `file`, and what that cost: MiB and seconds of processor."
-    run = subprocess.Popen([sys.executable, '-c', code, str(normal), str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    watched = psutil.Process(run.pid)
-    run.stdout.readline()
-    before, used, peak = tree(watched), sum(watched.cpu_times()[:2]), 0
-    run.stdin.write('\n'); run.stdin.flush()
-    began, done = time.perf_counter(), threading.Event()
-    def look():
-        nonlocal peak
-        while not done.wait(0.005):
-            try: peak = max(peak, tree(watched))
+class Watch:
+    "The peak of `tree` while a thread looks at it."
+    def __init__(self, process):
+        self.process, self.peak, self.done = process, 0, threading.Event()
+        self.thread = threading.Thread(target=self.look)
+        self.thread.start()
+
+    def look(self):
+        while not self.done.wait(0.005):
+            try: self.peak = max(self.peak, tree(self.process))
             except psutil.Error: pass
-    thread = threading.Thread(target=look)
-    thread.start()
-    said = run.stdout.read().strip()
+
+    def stop(self):
+        self.done.set()
+        self.thread.join()
+
+def start(code, normal, file):
+    "A process that has opened the normal photo and waits."
+    command = [sys.executable, '-c', code, str(normal), str(file)]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    run = subprocess.Popen(command, **pipes, text=True)
+    run.stdout.readline()
+    return run
+
+def cost(code, normal, file):
+    "What a process answers for `file`, and what that costs: MiB and seconds of processor."
+    run = start(code, normal, file)
+    process = psutil.Process(run.pid)
+    before, used = tree(process), sum(process.cpu_times()[:2])
+    run.stdin.write('\n')
+    run.stdin.flush()
+    began, watch = time.perf_counter(), Watch(process)
+    answer = run.stdout.read().strip()
     took = time.perf_counter() - began
     usage = os.wait4(run.pid, 0)[2]
-    done.set(); thread.join()
+    watch.stop()
     seconds = usage.ru_utime + usage.ru_stime - used
-    return dict(came_back=said.replace(str(file), file.name)[:160], mib=max(0, peak - before), processor_seconds=round(seconds, 2), seconds=round(took, 2))
+    return dict(
+        came_back=answer.replace(str(file), file.name)[:160], mib=max(0, watch.peak - before),
+        processor_seconds=round(seconds, 2), seconds=round(took, 2))
+
+def is_good(found):
+    "Within the limits, with an answer or one of petpoo's errors."
+    cheap = found['mib'] <= MEMORY and found['processor_seconds'] <= SECONDS
+    return cheap and found['came_back'].startswith(('answered', 'PetpooError'))
+
+def measure(names, folder):
+    "A row for each file and each way to open it."
+    normal, file = folder/'normal.jpg', folder/'bomb.jpg'
+    draw_pet('pug', seed=3, size=512)[0].save(normal)
+    for name in names:
+        file.write_bytes(BOMBS[name]())
+        mib = round(file.stat().st_size/2**20, 2)
+        for way, code in dict(answer=ANSWER, audit=AUDIT).items():
+            found = cost(code, normal, file)
+            row = dict(bomb=name, file_mib=mib, opened_by=way, **found, good=is_good(found))
+            print(row, flush=True)
+            yield row | environment()
 
 def main():
-    wanted, rows = sys.argv[1:] or BOMBS, []
-    with tempfile.TemporaryDirectory() as folder:
-        normal = Path(folder)/'normal.jpg'
-        draw_pet('pug', seed=3, size=512)[0].save(normal)
-        for name in wanted:
-            file = Path(folder)/'bomb.jpg'
-            file.write_bytes(BOMBS[name]())
-            for way, code in dict(answer=ANSWER, audit=AUDIT).items():
-                found = cost(code, normal, file)
-                good = found['mib'] <= MEMORY and found['processor_seconds'] <= SECONDS and found['came_back'].startswith(('answered', 'PetpooError'))
-                rows.append(dict(bomb=name, file_mib=round(file.stat().st_size/2**20, 2), opened_by=way, **found, good=good) | environment())
-                print({k: rows[-1][k] for k in ('bomb', 'file_mib', 'opened_by', 'came_back', 'mib', 'processor_seconds', 'seconds', 'good')}, flush=True)
-    if not sys.argv[1:]:
-        with atomic_path(OUT) as p: pd.DataFrame(rows).to_csv(p, index=False)
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('names', nargs='*', metavar='NAME', help=f'some of the files: {"; ".join(BOMBS)}')
+    names = p.parse_args().names
+    with tempfile.TemporaryDirectory() as folder: rows = list(measure(names or BOMBS, Path(folder)))
+    if not names:
+        with atomic_path(OUT) as path: pd.DataFrame(rows).to_csv(path, index=False)
     return not all(o['good'] for o in rows)
 
 if __name__ == '__main__': raise SystemExit(main())

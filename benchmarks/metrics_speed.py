@@ -1,4 +1,8 @@
-"""How long an evaluation takes, and how much memory: writes results/metrics_speed.csv (seconds of processor time, one thread). Run it from the repository: OMP_NUM_THREADS=1 python benchmarks/metrics_speed.py"""
+"""Measure time and memory of an evaluation of up to a million made-up predictions; write results/metrics_speed.csv.
+
+    OMP_NUM_THREADS=1 python benchmarks/metrics_speed.py
+
+Times are seconds of processor time of one thread, memory is the peak of the process."""
 import resource, sys, tempfile, time
 from pathlib import Path
 import numpy as np
@@ -7,16 +11,22 @@ from petpoo.core import atomic_path, environment
 from petpoo.evaluate.metrics import evaluate
 from petpoo.evaluate.predictions import predictions_table, read_predictions, save_predictions
 
+OUT = Path(__file__).parent.parent/'results'/'metrics_speed.csv'
+SIZES = 3_669, 100_000, 1_000_000 # rows; the first is Oxford's test list
+
 def timed(f, *args, **kwargs):
-    "The result, and the seconds of processor time: one thread's, not stretched by other work on the machine."
+    "The result, and the seconds of processor time, which other work on the machine does not stretch."
     start = time.process_time()
     result = f(*args, **kwargs)
     return result, round(time.process_time() - start, 2)
 
-def peak(): return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**(30 if sys.platform == 'darwin' else 20), 2)
+def peak():
+    "Peak memory of this process in GiB."
+    unit = 2**30 if sys.platform == 'darwin' else 2**20
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/unit, 2)
 
 def made_up(n, c):
-    "Paths, truth, probabilities and classes of n photos; 90% are right."
+    "Paths, truth, probabilities and classes of `n` photos, 90% of them with a correct prediction."
     rng = np.random.default_rng(0)
     truth, probs = rng.integers(0, c, n), rng.random((n, c), dtype=np.float32)
     top = np.where(rng.random(n) < 0.9, truth, rng.integers(0, c, n))
@@ -25,7 +35,7 @@ def made_up(n, c):
     return [f'photos/{i}.jpg' for i in range(n)], np.array(classes)[truth], probs/probs.sum(1, keepdims=True), classes
 
 def measure(n, c):
-    "Seconds for each step, and the highest memory of the process until its end, building the table included."
+    "Seconds of each step, and the peak memory until its end, with the building of the table."
     df, build = timed(predictions_table, *made_up(n, c))
     _, plain = timed(evaluate, df, n_boot=0)
     row = dict(rows=n, classes=c, build_s=build, evaluate_s=plain, peak_gib=peak())
@@ -37,8 +47,10 @@ def measure(n, c):
         _, row['read_s'] = timed(read_predictions, csv)
         return row | dict(csv_mib=round(csv.stat().st_size / 2**20, 1))
 
-if __name__ == '__main__':
+def main():
     versions = environment(('petpoo', 'numpy', 'pandas', 'scipy', 'scikit-learn'))
-    table = pd.DataFrame([{**measure(n, 37), **versions} for n in (3_669, 100_000, 1_000_000)]) # 3,669: the Oxford test list
-    with atomic_path(Path(__file__).parents[1]/'results'/'metrics_speed.csv') as tmp: table.to_csv(tmp, index=False)
+    table = pd.DataFrame([measure(n, 37) | versions for n in SIZES])
+    with atomic_path(OUT) as path: table.to_csv(path, index=False)
     print(table.T.to_string())
+
+if __name__ == '__main__': main()

@@ -1,4 +1,6 @@
-"""Draw the two figures of README.md from drawn pets, into nbs/images: python benchmarks/readme_figures.py"""
+"""Train a head on drawn pets and draw the two figures of README.md; write nbs/images/top_losses.jpg and confusion.png.
+
+    python benchmarks/readme_figures.py"""
 import tempfile
 from pathlib import Path
 from petpoo.all import *

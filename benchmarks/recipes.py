@@ -1,22 +1,22 @@
-"""Is `standard` better than `quick` by more than chance? Cross-validated on real photographs; write results/recipes.csv.
+"""Test whether the recipe `standard` is better than `quick`, by cross-validation; write results/recipes.csv.
 
     python benchmarks/recipes.py path/to/oxford-iiit-pet [--folds 5] [--recipes quick,standard] [--epochs 3]
 
-Every photograph is predicted by models that were not trained on it, once by each recipe, so the recipes are compared on the same photographs, in pairs:
-McNemar's test for accuracy, the paired bootstrap for the rest. The predictions of a fold that is done are kept in the cache folder; a second call goes on from there."""
+Each recipe predicts every photograph by a model that was not trained on it, so the recipes are compared on the same
+photographs, in pairs: McNemar's test for accuracy, the paired bootstrap for the other metrics. The predictions of a
+finished fold are kept in the cache folder, and a second call resumes after them."""
 import argparse, time
 from pathlib import Path
 import numpy as np, pandas as pd
 from sklearn.model_selection import StratifiedKFold
+from foundation import fit_recipe
 from petpoo.core import atomic_path, cache_dir, environment
 from petpoo.data.layouts import read_table
-from petpoo.train.phases import recipe_steps
-from petpoo.evaluate.interpret import get_predictions
 from petpoo.evaluate.comparison import compare
+from petpoo.evaluate.interpret import * # learn.predictions
 from petpoo.evaluate.predictions import read_predictions, save_predictions
-from petpoo.train.pipeline import get_dls
 from petpoo.train.models import native_size
-from petpoo.train.phases import fit
+from petpoo.train.pipeline import get_dls
 from petpoo.train.training import get_learner
 
 OUT, ARCH = Path(__file__).parent.parent/'results'/'recipes.csv', 'tf_efficientnet_lite2'
@@ -24,27 +24,45 @@ OUT, ARCH = Path(__file__).parent.parent/'results'/'recipes.csv', 'tf_efficientn
 def predictions(table, recipe, epochs, file):
     "Predictions of the held-out fold, and the seconds of training."
     if file.exists(): return read_predictions(file)
-    learn, began = get_learner(get_dls(table, size=native_size(ARCH)), ARCH), time.perf_counter()
-    for step, phases in recipe_steps(learn, recipe, epochs):
-        with step.no_bar(), step.no_logging(): fit(step, phases)
-    preds = get_predictions(learn, table[table.split == 'valid']).assign(seconds=time.perf_counter() - began)
+    learn = get_learner(get_dls(table, size=native_size(ARCH)), ARCH)
+    began = time.perf_counter()
+    fit_recipe(learn, recipe, epochs)
+    preds = learn.predictions().assign(seconds=time.perf_counter() - began)
     save_predictions(preds, file)
     return preds
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('data'); p.add_argument('--folds', type=int, default=5); p.add_argument('--epochs', type=int, default=3); p.add_argument('--recipes', default='quick,standard')
-    args = p.parse_args()
-    table, runs = read_table(args.data), {o: [] for o in args.recipes.split(',')}
-    folder = cache_dir()/'recipes'
+def folds(table, n):
+    "Yield the table `n` times, another part of it held out each time."
+    parts = StratifiedKFold(n, shuffle=True, random_state=0).split(table, table.label)
+    for _, held in parts: yield table.assign(split=np.where(np.isin(np.arange(len(table)), held), 'valid', 'train'))
+
+def cross_validate(table, args):
+    "Recipe -> the predictions of its folds."
+    runs, folder = {o: [] for o in args.recipes.split(',')}, cache_dir()/'recipes'
     folder.mkdir(exist_ok=True)
-    for fold, (_, held) in enumerate(StratifiedKFold(args.folds, shuffle=True, random_state=0).split(table, table.label)):
-        split = table.assign(split=np.where(np.isin(np.arange(len(table)), held), 'valid', 'train'))
+    for fold, split in enumerate(folds(table, args.folds)):
         for recipe in runs:
-            runs[recipe].append(predictions(split, recipe, args.epochs, folder/f'{recipe}-{args.epochs}-{fold}.csv'))
-            print(fold, recipe, f'{(runs[recipe][-1].truth == runs[recipe][-1].predicted).mean():.4f}', f'{runs[recipe][-1].seconds.iloc[0]:.0f} s', flush=True)
+            preds = predictions(split, recipe, args.epochs, folder/f'{recipe}-{args.epochs}-{fold}.csv')
+            accuracy, seconds = (preds.truth == preds.predicted).mean(), preds.seconds.iloc[0]
+            print(fold, recipe, f'{accuracy:.4f}', f'{seconds:.0f} s', flush=True)
+            runs[recipe].append(preds)
+    return runs
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('data')
+    p.add_argument('--folds', type=int, default=5)
+    p.add_argument('--epochs', type=int, default=3, help='after the head (default: %(default)s)')
+    p.add_argument('--recipes', default='quick,standard', help='two, separated by a comma (default: %(default)s)')
+    return p.parse_args()
+
+def main():
+    args = arguments()
+    table = read_table(args.data)
+    runs = cross_validate(table, args)
     found = compare(*map(pd.concat, runs.values()), names=list(runs))
     print(found)
-    with atomic_path(OUT) as path: found.table.assign(photos=len(table), folds=args.folds, epochs=args.epochs, arch=ARCH, **environment()).to_csv(path, index=False, float_format='%.5f')
+    facts = dict(photos=len(table), folds=args.folds, epochs=args.epochs, arch=ARCH, **environment())
+    with atomic_path(OUT) as path: found.table.assign(**facts).to_csv(path, index=False, float_format='%.5f')
 
 if __name__ == '__main__': main()

@@ -18,6 +18,7 @@ from .sample.drawing import draw_pet
 from .sample.faults import draw_pets, read_factors
 from .data.table import *
 from .data.layouts import *
+from .data.factories import *
 from .data.balance import *
 from .data.show import *
 from .data.cleaning import *

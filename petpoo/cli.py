@@ -8,9 +8,10 @@ __all__ = ['make_parser', 'main']
 # %% ../nbs/51_cli.ipynb #6cc9abc4
 import argparse, contextlib, os, sys, warnings
 import petpoo
-from .commands.bundles import export_parser, info_parser, predict_parser
+from .commands.bundles import export_parser, info_parser
 from .commands.data import audit_parser, cache_parser
 from .commands.evaluate import compare_parser, evaluate_parser
+from .commands.predict import predict_parser
 from .commands.serve import app_parser, feedback_parser
 from .commands.train import train_parser
 from .core import PetpooError

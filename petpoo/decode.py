@@ -10,8 +10,10 @@ import atexit, contextlib, io, json, os, re, signal, subprocess, sys, threading
 from importlib.util import find_spec
 from pathlib import Path
 from PIL import Image, UnidentifiedImageError
-from .core import NO_FILE, PetpooError, open_file, start_python
+from .core import NO_FILE, PetpooError, start_python
+from .metadata import without_metadata
 from .names import first_line
+from .places import open_place, place_of
 from .pixels import exif_entries, orientation, shrink, to_rgb, upright
 try: import resource
 except ImportError: resource = None # Windows
@@ -141,7 +143,8 @@ def _frames(im):
 def _header_facts(im):
     "Format, mode, orientation, frames and size of an opened image."
     turned = orientation(im)
-    w, h = im.size[::-1] if turned > 4 else im.size
+    w, h = (im.tag_v2[256], im.tag_v2[257]) if im.format == 'TIFF' else im.size # Pillow may have swapped a TIFF's size
+    if turned > 4: w, h = h, w
     return dict(format='JPEG' if im.format == 'MPO' else im.format or '', mode=im.mode, orientation=turned,
                 frames=_frames(im), width=w, height=h)
 
@@ -153,18 +156,39 @@ def _load_pixels(im, may_lack_memory):
         raise MemoryError from e
 
 # %% ../nbs/00c_decode.ipynb #f2b34efb
-def _decode(file, at_least, cheap):
+def _as_it_lies(at_least, turned): return at_least[::-1] if at_least and turned > 4 else at_least
+
+def _decode_once(file, at_least, cheap):
     "Decode a file object to upright RGB. With `cheap`, raises `_Expensive` before that could be expensive."
     passes = _jpeg_passes(file) if cheap and sniff(_head(file)) == 'JPEG' else 0
     im = _open_image(file)
     facts, pixels = _header_facts(im), im.width*im.height
-    if at_least and facts['orientation'] > 4: at_least = at_least[::-1]
-    if at_least and im.format in ('JPEG', 'MPO'): im.draft(im.mode, at_least)
+    turned = facts['orientation']
+    if at_least and im.format in ('JPEG', 'MPO'): im.draft(im.mode, _as_it_lies(at_least, turned))
     if cheap: _refuse_expensive(im, pixels, passes)
     _load_pixels(im, may_lack_memory=not cheap and 4*pixels > _AT_ONCE)
-    rgb = upright(shrink(im, at_least) if at_least else to_rgb(im), facts['orientation'])
+    if im.format == 'TIFF': turned = orientation(im) # 1 if Pillow has turned it while loading
+    rgb = upright(shrink(im, _as_it_lies(at_least, turned)) if at_least else to_rgb(im), turned)
     rgb.info = facts
     return rgb
+
+# %% ../nbs/00c_decode.ipynb #35e33a8f
+_SECOND_TRY = 16 << 20 # bytes of a file
+
+def _without_notes(file, cheap):
+    "The file without its metadata; None if nothing can be dropped."
+    if cheap and file.seek(0, os.SEEK_END) > _SECOND_TRY: raise _Expensive
+    format = sniff(_head(file))
+    found = without_metadata(raw := file.read(), format)
+    return io.BytesIO(found) if found != raw else None
+
+def _decode(file, at_least, cheap):
+    "Like `_decode_once`, and once more without the metadata if that fails."
+    try: return _decode_once(file, at_least, cheap)
+    except (PetpooError, _Expensive, MemoryError): raise
+    except Exception:
+        if not (other := _without_notes(file, cheap)): raise
+        return _decode_once(other, at_least, cheap)
 
 # %% ../nbs/00c_decode.ipynb #79d07fac
 _MAX_SECONDS = 2 # of processor time for a photo
@@ -207,7 +231,7 @@ def _checked_size(file):
     if size > MAX_BYTES: raise PetpooError(f'has more than {MAX_BYTES >> 20} MiB: make it smaller first')
     return file
 
-def _opened(source): return open_file(source) if isinstance(source, (str, os.PathLike)) else io.BytesIO(source)
+def _opened(source): return open_place(source) if isinstance(source, (str, os.PathLike)) else io.BytesIO(source)
 
 # %% ../nbs/00c_decode.ipynb #6255dc80
 def _answer(job, data):
@@ -296,6 +320,7 @@ def _ask_decoder(job, data):
 # %% ../nbs/00c_decode.ipynb #74cba573
 def _decode_apart(source, at_least):
     "Decode a path or bytes in another process."
+    if place_of(source): source = open_place(source).read()
     is_path = isinstance(source, (str, os.PathLike))
     job = dict(at_least=at_least, path=os.fsencode(os.path.abspath(source)).hex() if is_path else '')
     reply, pixels = _ask_decoder(job, b'' if is_path else source)

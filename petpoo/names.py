@@ -54,7 +54,8 @@ def count(
 def file_name(
     path: str, # of any system
 ) -> str:
-    "The last part of a path."
+    "The last part of a path; inside an archive, of the path there."
+    if re.match(r'(zip|tar|parquet)://', path): path = path.rpartition('::')[0]
     return re.split(r'[/\\]', path)[-1]
 
 # %% ../nbs/00a_names.ipynb #3e3af74f

@@ -6,7 +6,7 @@
 __all__ = ['MAX_LOSS', 'raw_outputs', 'sample_images', 'compare_eight_bit', 'export_bundle', 'load_weights']
 
 # %% ../../nbs/31c_export.ipynb #dfb9d891
-import contextlib, itertools, logging, os, time
+import contextlib, itertools, logging, time
 from pathlib import Path
 import numpy as np
 from fastai.learner import Learner
@@ -20,6 +20,7 @@ from .onnx_graph import score_name, write_graph
 from .runtime import vouch
 from ..core import PetpooError, atomic_folder, environment
 from ..data.table import fingerprint
+from ..places import is_place
 from ..names import first_line
 
 # %% ../../nbs/31c_export.ipynb #77c503e3
@@ -120,7 +121,7 @@ def compare_eight_bit(
 # %% ../../nbs/31c_export.ipynb #2ca3a080
 def _present_fingerprint(table):
     "The fingerprint of the images that can still be read."
-    present = [os.path.isfile(o) and os.access(o, os.R_OK) for o in table['path']]
+    present = [is_place(o) for o in table['path']]
     return fingerprint(table[present])
 
 def _data_facts(table):

@@ -16,18 +16,20 @@ import numpy as np
 from fastcore.basics import patch
 from PIL import Image
 from .bundle import read_config
+from .gallery import draw_answers, small_copy
 from .prediction import Prediction, make_prediction
 from .runtime import fastest, make_engine
 from ..core import PetpooError, local_path
-from ..image import load_image
+from ..places import place_of
+from ..image import is_tensor, is_url, load_image
 
 # %% ../../nbs/30_inference.ipynb #9a0f6f9b
 def preprocess(
-    x: str|Path|bytes|np.ndarray|Image.Image, # anything that `read_image` takes
+    x, # anything that `read_image` accepts
     config: dict, # of a bundle: `size`, `resize`, `mean` and `std` are used
 ) -> np.ndarray: # float32 (3, height, width)
     "Read and resize a photo, and scale it by `(x/255 - mean)/std`; raises `PetpooError` if it cannot be read."
-    if isinstance(x, (str, os.PathLike)): x = local_path(x)
+    if isinstance(x, (str, os.PathLike)) and not is_url(x) and not place_of(os.fspath(x)): x = local_path(os.fspath(x))
     pixels = np.asarray(load_image(x, config['size'], config['resize']))
     mean, std = np.float32(config['mean']), np.float32(config['std'])
     levels = (np.arange(256, dtype=np.float32)[:, None]/255 - mean)/std
@@ -130,7 +132,7 @@ def _answer_batch(self: Classifier, batch):
 
 @patch
 def predict(self: Classifier,
-    x: str|Path|bytes|np.ndarray|Image.Image, # a path, a file's bytes, a uint8 array, or a Pillow image; not changed
+    x, # a path, an open file, its bytes, a data URL, a uint8 array or tensor, or a Pillow image; not changed
 ) -> Prediction:
     "The answer to one photo; raises `PetpooError` if it cannot be read."
     return self._answer_batch(preprocess(x, self.config)[None])[0]
@@ -138,7 +140,7 @@ def predict(self: Classifier,
 # %% ../../nbs/30_inference.ipynb #9ecb53c2
 @patch
 def top(self: Classifier,
-    x: str|Path|bytes|np.ndarray|Image.Image, # as for `predict`
+    x, # as for `predict`
     k: int = 5, # how many
 ) -> list[tuple[str, float]]: # (class, probability), the most probable first
     "The `k` most probable classes of one photo."
@@ -171,11 +173,17 @@ def _stream(classifier, xs, batch_size, workers):
         for batch in ahead: yield from _answer_read(classifier, [o.result() for o in batch])
 
 # %% ../../nbs/30_inference.ipynb #1119f298
+def _is_photo(x):
+    "Is this one photo rather than an iterable of photos?"
+    if isinstance(x, (str, os.PathLike, bytes, Image.Image)) or hasattr(x, 'read'): return True
+    return (isinstance(x, np.ndarray) or is_tensor(x)) and x.ndim in (2, 3)
+
 def _check_photos(xs, batch_size):
-    if isinstance(xs, (str, os.PathLike, bytes, Image.Image)) or isinstance(xs, np.ndarray) and xs.ndim in (2, 3):
+    if _is_photo(xs):
         raise PetpooError('predict_batch takes many photos, in a list or another iterable: use predict for one')
     _check_count(batch_size, 'batch_size')
 
+# %% ../../nbs/30_inference.ipynb #865bd061
 def _counted(answers, total):
     "The same answers, with a count on the terminal."
     n, of_total = 0, f' of {total:,}' if total else ''
@@ -198,6 +206,25 @@ def predict_batch(self: Classifier,
     _check_count(workers, 'workers')
     found = _stream(self, xs, batch_size, workers)
     return _counted(found, len(xs) if hasattr(xs, '__len__') else None) if progress else found
+
+# %% ../../nbs/30_inference.ipynb #cb89c0ab
+@patch
+def show(self: Classifier,
+    photos, # a list of photos, each as for `predict`, or one photo
+    truth=None, # a class or species for each photo, empty where it is unknown; None: all unknown
+    n: int = 24, # photos to show, from the start
+    columns: int = 4, # photos in a row
+): # a matplotlib figure
+    "Draw photos with the answer, its level and what it rests on; green titles are right, red ones wrong."
+    import matplotlib.pyplot # lets a notebook show figures
+    _check_count(n, 'n')
+    _check_count(columns, 'columns')
+    if _is_photo(photos): photos, truth = [photos], [truth] if isinstance(truth, str) else truth
+    photos = list(islice(photos, n))
+    if truth is not None: truth = list(truth)[:n]
+    answers, images = list(self.predict_batch(photos)), [small_copy(o) for o in photos]
+    figure = matplotlib.figure.Figure() # a cell that returns it shows it once
+    return draw_answers(figure, images, answers, truth, self.config['species'], columns)
 
 # %% ../../nbs/30_inference.ipynb #fde9474a
 def _with_bar(answers, total):
@@ -277,7 +304,7 @@ def _to_image(x, config):
 # %% ../../nbs/30_inference.ipynb #e3ddb6af
 @patch
 def explain(self: Classifier,
-    x: str|Path|bytes|np.ndarray|Image.Image, # as for `predict`
+    x, # as for `predict`
     of: str = '', # a class or a species; '': the answer, which is the species if the breed is uncertain
     grid: int = 8, # cells across and down
 ) -> Explanation:

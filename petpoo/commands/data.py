@@ -9,7 +9,8 @@ __all__ = ['audit_command', 'audit_parser', 'cache_command', 'cache_parser']
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from .options import DATA_HELP, add_command, path_option, say, say_written, shell_word
+from .options import (
+    DATA_HELP, add_command, add_layout_options, layout_options, path_option, say, say_written, shell_word)
 from ..names import count
 
 # %% ../../nbs/50e_data.ipynb #29e61ee4
@@ -61,7 +62,7 @@ def audit_command(
     "Look for problems in the images, and write a report and a cleaning list."
     from petpoo.data.audit import audit
     from petpoo.data.layouts import read_table
-    table, out = read_table(args.data), Path(args.out)
+    table, out = read_table(args.data, **layout_options(args)), Path(args.out)
     for note in table.attrs.get('notes', []): say(note)
     found = audit(table)
     if args.labels: found = audit(table, _out_of_fold_table(found.table))
@@ -87,6 +88,7 @@ def audit_parser(
                    help='folder for the report, the issues and the cleaning list (default: ./audit)')
     p.add_argument('--labels', action='store_true',
                    help='also look for wrong labels, with a cross-validated model (a minute or two for 4,000 images)')
+    add_layout_options(p)
     return p
 
 # %% ../../nbs/50e_data.ipynb #f445d923

@@ -9,8 +9,9 @@ __all__ = ['evaluate_command', 'evaluate_parser', 'compare_command', 'compare_pa
 import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from .options import BUNDLE_HELP, add_command, path_option, say, say_written
-from ..core import PetpooError
+from .options import (
+    BUNDLE_HELP, add_command, add_layout_options, layout_options, path_option, say, say_written)
+from ..core import PetpooError, nearest
 from ..names import count, few
 
 # %% ../../nbs/50c_evaluate.ipynb #4551238d
@@ -24,15 +25,39 @@ def _held_out(table):
                    'if the classifier was trained on some of them, the figures are too good')
 
 # %% ../../nbs/50c_evaluate.ipynb #f44cd579
-def _check_known(clf, rows):
-    "Raise `PetpooError` if a row has a class that the classifier does not know."
+def _is_unknown(clf, rows):
+    "Which rows have a class that the classifier does not know? Raises `PetpooError` if no other row has a class."
     names = rows[clf.config['target']]
-    unknown = sorted({*names} - {*clf.classes, ''})
-    if not unknown: return
-    photos = count(names.isin(unknown).sum(), 'photo')
+    unknown = ~names.isin([*clf.classes, ''])
+    if not unknown.any() or names[~unknown].any(): return unknown
+    photos = count(unknown.sum(), 'photo')
     known = f'it knows {len(clf.classes)} classes, {clf.classes[0]} to {clf.classes[-1]}'
-    raise PetpooError(f'the classifier does not know {few(unknown)} ({photos}); {known}; '
+    raise PetpooError(f'the classifier does not know {few(sorted({*names[unknown]}))} ({photos}); {known}; '
                       'leave those photos out or correct their labels')
+
+# %% ../../nbs/50c_evaluate.ipynb #2b1579d7
+def _answer_unknown(clf, rows):
+    "The answers to photos of unknown classes, as a table."
+    import pandas as pd
+    answers = list(clf.predict_batch(rows['path'].tolist()))
+    bad = [o.error for o in answers if o.error]
+    if bad: raise PetpooError(f'{count(len(bad), "photo")} cannot be predicted: {bad[0]}')
+    names = 'label', 'confidence', 'species', 'known', 'score', 'reason'
+    facts = {k: [getattr(o, k) for o in answers] for k in names}
+    return pd.DataFrame(dict(path=rows['path'].tolist(), truth=rows[clf.config['target']].tolist(), **facts))
+
+# %% ../../nbs/50c_evaluate.ipynb #d9289632
+def _say_unknown(clf, table):
+    "How often the classifier abstained from classes that it does not know, in one line."
+    from petpoo.evaluate.bootstrap import wilson_interval
+    names, n, by = sorted({*table['truth']}), len(table), table['known'].value_counts()
+    none, species = by.get('none', 0), by.get('species', 0)
+    low, high = wilson_interval(none, n)
+    share = f'{none:,} answered "not known" ({none/n:.1%}, 95% interval {low:.1%} to {high:.1%})'
+    more = f', {species:,} more without a class' if species else ''
+    if not clf.config['abstention']: more = '; this bundle never abstains'
+    hint = nearest(names[0], clf.classes, n=1) if len(names) == 1 else ''
+    return f'{count(n, "photo")} of what the classifier does not know ({few(names)}{hint}): {share}{more}'
 
 # %% ../../nbs/50c_evaluate.ipynb #3910752e
 def _is_predictions(path):
@@ -43,61 +68,82 @@ def _is_predictions(path):
     return 'truth' in header.replace('"', '').strip().split(',')
 
 # %% ../../nbs/50c_evaluate.ipynb #3fef2ce5
-def _predict_data(clf, data):
-    "Predict the photos of a data set; returns the predictions table and notes on where it comes from."
+def _predict_data(clf, data, how):
+    "Predict the photos of a data set; returns a predictions table, notes, and the answers to unknown classes or None."
     from petpoo.data.layouts import read_table
     from petpoo.data.table import drop_unreadable
-    table = read_table(data)
+    table = read_table(data, **how)
     notes = table.attrs.get('notes', [])
     table, _ = drop_unreadable(table)
     rows, which = _held_out(table)
-    _check_known(clf, rows)
-    measured = f'{len(rows):,} of {len(table):,} photos in {data}: {which}'
-    notes = [measured, *dict.fromkeys([*notes, *table.attrs.get('notes', [])])]
-    return clf.predictions(rows.reset_index(drop=True)), notes
+    unknown = _is_unknown(clf, rows)
+    rows, strange = rows[~unknown].reset_index(drop=True), rows[unknown]
+    measured = [f'{len(rows):,} of {len(table):,} photos in {data}: {which}']
+    strange = _answer_unknown(clf, strange) if len(strange) else None
+    if strange is not None: measured.append(_say_unknown(clf, strange))
+    return clf.predictions(rows), [*measured, *dict.fromkeys([*notes, *table.attrs.get('notes', [])])], strange
 
 # %% ../../nbs/50c_evaluate.ipynb #da9428b2
-def _read_or_predict(clf, data):
-    "The predictions table, and notes on where it comes from."
+def _read_or_predict(clf, data, how):
+    "The predictions table, notes on where it comes from, and the answers to unknown classes or None."
     from petpoo.evaluate.predictions import read_predictions
-    if not _is_predictions(data): return _predict_data(clf, data)
-    return read_predictions(data), [f'Predictions read from {data}; no photo was predicted again']
+    if not _is_predictions(data): return _predict_data(clf, data, how)
+    return read_predictions(data), [f'Predictions read from {data}; no photo was predicted again'], None
+
+# %% ../../nbs/50c_evaluate.ipynb #28a02ff6
+def _run_predictions(clf, bundle):
+    "The predictions.csv of the run that a classifier belongs to."
+    table = (clf.folder.parent if clf.folder.name == 'bundle' else clf.folder)/'predictions.csv'
+    if table.exists(): return str(table)
+    raise PetpooError(f'{table} does not exist: give labelled photos, petpoo evaluate {bundle} PHOTOS')
 
 # %% ../../nbs/50c_evaluate.ipynb #f0f24e82
 _EVALUATION_FILES = {
     'report.html': 'one page with all figures and pictures',
     'metrics.json': 'the figures, with intervals',
-    'predictions.csv': 'the prediction for each photo: correct a truth and evaluate the table again'}
+    'predictions.csv': 'the prediction for each photo: correct a truth and evaluate the table again',
+    'unknown.csv': 'the answers to photos of classes that the classifier does not know'}
 
 def _check_output(args):
     "Raise `PetpooError` if the output folder holds predictions that would be overwritten."
     table = Path(args.out)/'predictions.csv'
-    if not table.exists() or os.path.realpath(table) == os.path.realpath(args.data): return
+    if not table.exists() or args.data and os.path.realpath(table) == os.path.realpath(args.data): return
     raise PetpooError(f'{table} exists: choose another --out, or evaluate that file: '
                       f'petpoo evaluate {args.bundle} {table} --out {args.out}')
 
 # %% ../../nbs/50c_evaluate.ipynb #16acc335
+def _read_and_say(args, clf):
+    "Predict or read what a command evaluates, and say what it is."
+    data = args.data or _run_predictions(clf, args.bundle)
+    preds, notes, strange = _read_or_predict(clf, data, layout_options(args))
+    if not args.data: notes = ['The photos that the run held out', *notes]
+    for note in notes: print(note, flush=True)
+    return preds, [f'Classifier {args.bundle}', *notes], strange
+
+# %% ../../nbs/50c_evaluate.ipynb #a8b144da
 def evaluate_command(
     args: Namespace, # see `petpoo evaluate --help`
 ):
-    "Measure a bundle on labelled photos or on a table of its predictions, and write a report."
+    "Measure a bundle on labelled photos, on what its run held out, or on a predictions table, and write a report."
     from petpoo.evaluate.thresholds import OperatingPoint
     from petpoo.evaluate.evaluation import write_evaluation
     from petpoo.learner import load_classifier
+    from petpoo.tables import write_csv
     _check_output(args)
     clf, out = load_classifier(args.bundle), Path(args.out)
-    preds, notes = _read_or_predict(clf, args.data)
-    for note in notes: print(note, flush=True)
-    c, notes = clf.config, [f'Classifier {args.bundle}', *notes]
+    preds, notes, strange = _read_and_say(args, clf)
+    c = clf.config
     point = c['operating_point'] and OperatingPoint(**c['operating_point'])
     reports = write_evaluation(preds, out, c['species'], c['target'], point, notes=notes)
+    if strange is not None: write_csv(strange, out/'unknown.csv', float_format='%.6g')
     for name, report in reports.items(): say(f'{name}: {report}')
     say_written(out, _EVALUATION_FILES)
 
 # %% ../../nbs/50c_evaluate.ipynb #4636fb42
 _EVALUATE_DATA_HELP = (
     'labelled photos, as for petpoo train --data: the test split is measured, else the validation split, else all; '
-    'or a predictions.csv, for which no photo is predicted again')
+    'or a predictions.csv, for which no photo is predicted again; '
+    'if it is left out, the photos that the run held out')
 
 # %% ../../nbs/50c_evaluate.ipynb #58c3d507
 def evaluate_parser(
@@ -107,12 +153,14 @@ def evaluate_parser(
     p = add_command(
         commands, evaluate_command, 'evaluate', 'measure a classifier on labelled photos',
         'Measure a classifier on labelled photos. Writes a one-page report, metrics with intervals, and predictions.',
+        'petpoo evaluate runs/NAME    what the run held out',
         'petpoo evaluate latest oxford-iiit-pet --out first',
         'petpoo evaluate latest first/predictions.csv --out corrected    after editing the table')
     p.add_argument('bundle', type=path_option, help=BUNDLE_HELP)
-    p.add_argument('data', type=path_option, help=_EVALUATE_DATA_HELP)
+    p.add_argument('data', type=path_option, nargs='?', help=_EVALUATE_DATA_HELP)
     p.add_argument('--out', type=path_option, default='evaluation',
                    help='folder for the report, the figures and the predictions (default: ./evaluation)')
+    add_layout_options(p)
     return p
 
 # %% ../../nbs/50c_evaluate.ipynb #b2b988d2

@@ -11,7 +11,7 @@ import itertools, json, os, shutil, time
 from argparse import Namespace
 from pathlib import Path
 from ..core import PetpooError, cache_dir
-from .options import say
+from .options import LAYOUT_OPTIONS, layout_options, say
 from ..names import count, few
 
 # %% ../../nbs/50a_runs.ipynb #f76060f4
@@ -49,7 +49,7 @@ def load_images(
     from petpoo.data.layouts import read_table
     from petpoo.data.table import drop_unreadable, split_table
     data = args.data or sample_folder()
-    table = read_table(data)
+    table = read_table(data, **layout_options(args))
     _check_network(args)
     table = _cleaned(table, args.cleaning)
     notes = table.attrs.get('notes', [])
@@ -124,10 +124,13 @@ def _make_folder(run, count_up):
 # %% ../../nbs/50a_runs.ipynb #714065af
 # options of `petpoo train` that a run keeps
 SETTINGS = 'data cleaning target arch recipe epochs size resize balance best valid batch_size workers seed'.split()
+_NEW_SETTINGS = dict.fromkeys(LAYOUT_OPTIONS, '') # runs of version 0.1 lack them
 
 def _write_settings(run, args):
-    found = {k: getattr(args, k) for k in SETTINGS}
-    for k in ('data', 'cleaning'): found[k] = found[k] and os.path.abspath(found[k])
+    from petpoo.data.public import is_public
+    found = {k: getattr(args, k) for k in SETTINGS} | layout_options(args)
+    for k in ('data', 'cleaning', 'images'):
+        if found[k] and not is_public(found[k]): found[k] = os.path.abspath(found[k])
     try:
         with open(run/'settings.json', 'x') as f: f.write(json.dumps(found, indent=1))
     except FileExistsError: raise _not_empty(run) from None
@@ -144,16 +147,16 @@ def read_settings(
         raise PetpooError(f'{run} is not a run: it has no readable settings.json; {advice}') from e
     if type(found) is not dict or not {*SETTINGS} <= {*found}:
         raise PetpooError(f'{run} is not a run: its settings.json lacks settings; {advice}')
-    return {k: found[k] for k in SETTINGS}
+    return _NEW_SETTINGS | {k: v for k, v in found.items() if k in (*SETTINGS, *_NEW_SETTINGS)}
 
 # %% ../../nbs/50a_runs.ipynb #7bc0bd24
-def _write_run_table(table, data, run):
+def _write_run_table(table, data, run, how):
     "Write table.csv: the images of the run with a hash, and the others of the data without."
     import pandas as pd
     from petpoo.data.cache import contents
     from petpoo.data.layouts import read_table
     from petpoo.tables import write_csv
-    others = read_table(data)
+    others = read_table(data, **how)
     others = others[~others['path'].isin(table['path'])].assign(split='', content='')
     rows = pd.concat([table.assign(content=contents(table['path'], missing='')), others], ignore_index=True)
     write_csv(rows, run/'table.csv')
@@ -178,10 +181,10 @@ def _by_change(table):
     same = now == table['content']
     return table[same], table[now == ''], table[(now != '') & ~same]
 
-def _count_added(data, known):
+def _count_added(data, known, how):
     "The number of images that were added to the data since the run began."
     from petpoo.data.layouts import read_table
-    try: return len({*read_table(data)['path']} - {*known})
+    try: return len({*read_table(data, **how)['path']} - {*known})
     except PetpooError: return 0
 
 # %% ../../nbs/50a_runs.ipynb #0916cc9e
@@ -208,7 +211,7 @@ def run_images(
     table = rows[rows['content'] != '']
     same, gone, changed = _by_change(table)
     if not {'train', 'valid'} <= {*same['split']}: raise _too_few(run, table, gone, changed)
-    notes = _change_notes(gone, changed, _count_added(data, rows['path']))
+    notes = _change_notes(gone, changed, _count_added(data, rows['path'], layout_options(args)))
     classes = dict(sorted({*zip(table[args.target], table['species'])}))
     return same.drop(columns='content').reset_index(drop=True), classes, notes
 
@@ -244,7 +247,7 @@ def _new_run(args, run, data, table):
     "Make the folder of a run, with its settings and its table in it."
     run = _make_folder(run, not args.out)
     _write_settings(run, args)
-    _write_run_table(table, data, run)
+    _write_run_table(table, data, run, layout_options(args))
     return run
 
 # %% ../../nbs/50a_runs.ipynb #dc6f1c0f

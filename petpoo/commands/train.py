@@ -8,9 +8,9 @@ __all__ = ['train_command', 'train_parser']
 # %% ../../nbs/50b_train.ipynb #47aa7ec1
 import contextlib, json, sys, time
 from argparse import ArgumentParser, Namespace
-from petpoo.commands.options import (
-    DATA_HELP, add_command, count_option, path_option, positive_option, say, say_written, seed_option, share_option,
-    size_option)
+from .options import (
+    DATA_HELP, add_command, add_layout_options, count_option, path_option, positive_option, say, say_written,
+    seed_option, share_option, size_option)
 from .runs import resume_run, run_figures, start_run
 from ..core import PetpooError, atomic_path
 from ..names import count, few
@@ -203,5 +203,7 @@ def train_parser(
         'petpoo train --data oxford-iiit-pet --target species',
         'petpoo train --data photos --arch resnet18    any folder with one subfolder per class')
     groups = dict(data=_data_options, training=_recipe_options, details=_detail_options, results=_run_options)
-    for title, add_options in groups.items(): add_options(p.add_argument_group(title).add_argument)
+    for title, add_options in groups.items():
+        add_options(p.add_argument_group(title).add_argument)
+        if title == 'data': add_layout_options(p)
     return p

@@ -129,7 +129,8 @@ def _of_kind(found, kind):
     rows = issues[issues.kind == kind]
     if len(rows): return rows
     choice = f'choose from {", ".join(issues.kind.unique())}' if len(issues) else 'no image has an issue'
-    raise PetpooError(f'no image is {kind!r}: {choice}{nearest(kind, KINDS)}')
+    hint = '' if kind in KINDS else nearest(kind, KINDS)
+    raise PetpooError(f'no image is {kind!r}: {choice}{hint}')
 
 def _with_partners(rows, labels):
     "Path and title of each image, followed by those of its partner if all have one."

@@ -6,29 +6,36 @@
 __all__ = ['content', 'contents', 'Cache']
 
 # %% ../../nbs/02a_cache.ipynb #07f79ade
-import os, sqlite3, time
+import hashlib, os, sqlite3, time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from fastcore.basics import chunked, patch
 from ..core import PetpooError, cache_dir, sha256
+from ..places import open_place, place_of
 
 # %% ../../nbs/02a_cache.ipynb #089ea08d
 _REST = 2 # seconds that a file has rested before its checksum is remembered; timestamps are no finer on FAT
 
 def _state(path):
     "What changes when a file is written or replaced, and whether it has rested."
-    o = os.stat(path)
+    place = place_of(path)
+    o = os.stat(place.file if place else path)
     rested = time.time() - max(o.st_mtime, o.st_ctime) > _REST
-    return (o.st_dev, o.st_ino, o.st_size, o.st_mtime_ns, o.st_ctime_ns), rested
+    inside = place.kind + place.name if place else ''
+    return (o.st_dev, o.st_ino, o.st_size, o.st_mtime_ns, o.st_ctime_ns, inside), rested
 
 # %% ../../nbs/02a_cache.ipynb #174a3e8f
 _MOST = 1 << 18 # checksums to remember, about 0.3 KiB each
 _checksums = {} # state of a file -> checksum
 
+def _place_sha256(path):
+    "The checksum of a photo inside an archive."
+    with open_place(path) as f: return hashlib.sha256(f.read()).hexdigest()
+
 def _hash(path, state, rested):
     "Hash a file; remember the checksum if the file had rested and nobody wrote to it meanwhile."
-    found = sha256(path)
+    found = _place_sha256(path) if place_of(path) else sha256(path)
     if rested and _state(path)[0] == state:
         if len(_checksums) >= _MOST: _checksums.clear()
         _checksums[state] = found

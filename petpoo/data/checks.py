@@ -6,15 +6,14 @@
 __all__ = ['CHECKS', 'Check', 'image_issues', 'class_balances', 'balance_issues']
 
 # %% ../../nbs/03c_checks.ipynb #c62742a6
-import math
+import math, os
 from dataclasses import dataclass
-from pathlib import Path
 import numpy as np
 import pandas as pd
 from .measures import issue_rows, issue_score
 from .balance import class_balance
 from ..decode import SUFFIXES
-from ..names import count
+from ..names import count, file_name
 
 # %% ../../nbs/03c_checks.ipynb #de028ceb
 @dataclass(frozen=True)
@@ -67,12 +66,13 @@ def _colour_share(m):
 # %% ../../nbs/03c_checks.ipynb #d3de5ed3
 def _relative(m):
     "The measures of readable images, with columns that are derived from them."
-    suffix, contrast = m.path.map(lambda o: Path(o).suffix.lower()), m.brightest - m.darkest
+    suffix, contrast = m.path.map(lambda o: os.path.splitext(file_name(o))[1].lower()), m.brightest - m.darkest
     short, long = m[['width', 'height']].min(axis=1), m[['width', 'height']].max(axis=1)
     return m.assign(
         contrast=contrast, edge=m.edge.where(contrast >= .05), slope=1/m.edge, grey=_colour_share(m),
         short=short, aspect=long/short, relative=_relative_size(m),
-        suffix=suffix, extension=(suffix.map(SUFFIXES) != m.format).astype(float), turn=(m.orientation > 1)*math.inf)
+        suffix=suffix, extension=((suffix.map(SUFFIXES) != m.format) & (suffix != '')).astype(float),
+        turn=(m.orientation > 1)*math.inf)
 
 # %% ../../nbs/03c_checks.ipynb #24c2dcee
 def _failing(check, measures):

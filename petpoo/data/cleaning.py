@@ -13,6 +13,7 @@ from ..core import PetpooError, nearest
 from .table import add_notes, check_table
 from ..names import count, few
 from ..tables import read_csv, write_csv
+from ..places import map_file
 
 # %% ../../nbs/03_cleaning.ipynb #dddf8fe9
 CLEANING = ['path', 'action', 'label', 'reason', 'who'] # the columns of a cleaning list
@@ -48,7 +49,7 @@ def read_cleaning(
     "Read a cleaning list; relative paths start at its folder. Raises `PetpooError` if a row is invalid."
     file = _csv_path(csv)
     cleaning = _check_cleaning(read_csv(file), str(file))
-    return cleaning.assign(path=[os.path.abspath(file.parent/o) for o in cleaning.path])
+    return cleaning.assign(path=[map_file(lambda p: os.path.abspath(file.parent/p), o) for o in cleaning.path])
 
 # %% ../../nbs/03_cleaning.ipynb #a9a8e8b0
 def write_cleaning(
@@ -60,7 +61,7 @@ def write_cleaning(
     cleaning = _check_cleaning(cleaning, 'the cleaning list')
     def below(path):
         return os.path.relpath(path, csv.parent) if Path(path).is_relative_to(csv.parent) else path
-    write_csv(cleaning.assign(path=cleaning.path.map(below)), csv)
+    write_csv(cleaning.assign(path=[map_file(below, o) for o in cleaning.path]), csv)
 
 # %% ../../nbs/03_cleaning.ipynb #2efd8ea1
 def _check_new_labels(new, classes):

@@ -10,83 +10,38 @@ import os, re
 from pathlib import Path
 import pandas as pd
 from ..core import PetpooError, nearest
-from .files import find_folder, is_system, list_folder, list_images
+from .files import IMAGE_FOLDERS, find_folder, list_images, list_place
 from .folders import labelled_images, split_of
-from .table import COLUMNS, add_notes, check_table, is_trained, leave_out, species_of
-from ..decode import SUFFIXES
-from ..names import class_name, count, few, shown
-from ..tables import open_text, read_csv
-
-# %% ../../nbs/02c_layouts.ipynb #0a1eb453
-def _table(table, notes, name):
-    "A checked data table with all five columns, sorted by path."
-    table = table.reindex(columns=[*COLUMNS, *(o for o in table if o not in COLUMNS)])
-    table[COLUMNS[2:]] = table[COLUMNS[2:]].fillna('')
-    return add_notes(check_table(table.sort_values('path', ignore_index=True), shown(name)), *notes)
-
-# %% ../../nbs/02c_layouts.ipynb #084474a6
-_BREED_NUMBER = re.compile(r'(.+)_\d+')
-
-def _annotation_lines(path):
-    "The lines of an annotation file as (name, class, species, breed); empty if the file does not exist."
-    if not os.path.lexists(path): return []
-    with open_text(path) as f: lines = [o.rsplit(maxsplit=3) for o in f if o.strip() and o[0] != '#']
-    bad = [o for o in lines if len(o) != 4 or o[2] not in ('1', '2')]
-    if bad:
-        line = shown(' '.join(bad[0]))
-        raise PetpooError(f"{path}: a line is 'NAME CLASS SPECIES BREED' with species 1 or 2, not {line!r}")
-    return lines
-
-def _official(annotations):
-    "Image name -> split, from the official lists."
-    lists = dict(train='trainval.txt', test='test.txt')
-    return {line[0]: split for split, name in lists.items() for line in _annotation_lines(annotations/name)}
-
-# %% ../../nbs/02c_layouts.ipynb #1c90b30f
-def _list_notes(stems, split):
-    "Sentences on images that are in no list, and on listed images that do not exist."
-    unlisted = len([o for o in stems if o not in split]) if split else 0
-    absent = sorted({*split} - {*stems})
-    notes = [f'{count(unlisted, "image")} in none of the official lists left out.'] * bool(unlisted)
-    return notes + [f'{count(len(absent), "listed image")} not found: {few(absent)}.'] * bool(absent)
-
-def _breeds(folder):
-    "Path -> (breed, stem of its name) for the images of a folder, and notes on the others."
-    found = list_images(folder)
-    paths = [os.path.join(found.folder, *at, o) for at, names in found.images.items() for o in names]
-    stems = {o: os.path.splitext(os.path.basename(o))[0] for o in paths}
-    named = {o: (class_name(m[1]), stems[o]) for o in paths if (m := _BREED_NUMBER.fullmatch(stems[o]))}
-    odd = [os.path.basename(o) for o in paths if o not in named]
-    return named, found.notes + [f'{count(len(odd), "image")} not named BREED_NUMBER left out: {few(odd)}.'] * bool(odd)
+from .lists import read_table_file, table_hint
+from .public import is_public, public_set
+from .published import read_oxford
+from .registry import LAYOUTS, How, data_table, read_folders, read_label_from, without_untrained
+from .shards import is_photo_parquet, read_parquet_files
+from .table import COLUMNS, add_notes, species_of
+from ..names import class_name, count, few
+from ..places import archive_kind, is_place, map_file
+from ..tables import read_csv
 
 # %% ../../nbs/02c_layouts.ipynb #744f9170
+def _is_file(where): return os.path.isfile(os.path.abspath(os.path.expanduser(where)))
+
 def oxford_table(
-    folder: str|Path, # contains `images/` and, if there are lists, `annotations/`
+    folder: str|Path, # contains `images/` and, if there are lists, `annotations/`; or an archive of them
 ) -> pd.DataFrame: # the data table; 'train' is the official trainval part, 'test' the official test part
     "Read a folder in the layout of the Oxford-IIIT Pet set. Raises `PetpooError` if it has another layout."
-    folder = find_folder(folder)
-    named, notes = _breeds(folder/'images')
-    annotations = folder/'annotations'
-    listed = {o[0]: ('cat', 'dog')[int(o[2])-1] for o in _annotation_lines(annotations/'list.txt')}
-    split = _official(annotations)
-    rows = [dict(path=path, label=breed, split=split.get(stem, ''),
-                 species=listed.get(stem) or ('cat' if breed[:1].isupper() else 'dog'))
-            for path, (breed, stem) in named.items() if stem in split or not split]
-    return _table(pd.DataFrame(rows), notes + _list_notes([o for _, o in named.values()], split), folder)
+    if not _is_file(folder): find_folder(Path(folder).expanduser()/'images')
+    found = list_images(folder)
+    reading = read_oxford(found, How())
+    return data_table(reading.rows, reading.notes, found.folder)
 
 # %% ../../nbs/02c_layouts.ipynb #0708b139
 def folder_table(
-    folder: str|Path, # contains a folder for each class, or splits with a folder for each class
+    folder: str|Path, # contains a folder for each class, or splits with a folder for each class; or an archive of them
 ) -> pd.DataFrame: # the data table
     "Read a folder of folders: the name of the folder is the class. Raises `PetpooError` if the layout is ambiguous."
-    folder = find_folder(folder)
-    rows, notes = labelled_images(folder)
-    species = {o: species_of(o) for o in {label for _, label, _ in rows}}
-    table = pd.DataFrame(rows, columns=['path', 'label', 'split'])
-    table['species'] = table.label.map(species)
-    trained = is_trained(table, 'label') | is_trained(table, 'species')
-    if trained.any(): table = leave_out(table, trained)
-    return _table(table, notes + table.attrs.get('notes', []), folder)
+    found = list_images(folder)
+    reading = read_folders(found, How())
+    return add_notes(without_untrained(data_table(reading.rows, [], found.folder), found.folder), *reading.notes)
 
 # %% ../../nbs/02c_layouts.ipynb #c8a878eb
 def _contract(table, csv):
@@ -115,8 +70,9 @@ def _read_columns(csv):
 
 def _absolute(path, folder):
     "The absolute path of a value; spaces around it are kept if such a file exists."
-    whole, bare = (os.path.normpath(os.path.join(folder, os.path.expanduser(o))) for o in (path, path.strip()))
-    return whole if whole == bare or os.path.lexists(whole) else bare
+    def absolute(o): return os.path.normpath(os.path.join(folder, os.path.expanduser(o)))
+    whole, bare = (map_file(absolute, o) for o in (path, path.strip()))
+    return whole if whole == bare or is_place(whole) else bare
 
 # %% ../../nbs/02c_layouts.ipynb #027376e2
 def _need(table, csv, column, wrong, what):
@@ -156,25 +112,149 @@ def csv_table(
     table = table.assign(path=[_absolute(o, csv.parent) for o in table.path], label=table.label.map(class_name))
     _check_unique(table, csv)
     species = table.species.str.lower() if 'species' in table else table.label.map(species_of)
-    return _table(table.assign(species=species), notes, csv)
+    return data_table(table.assign(species=species).rename_axis(None), notes, csv)
 
 # %% ../../nbs/02c_layouts.ipynb #3d287e9f
-def _is_oxford(folder):
-    "Does `images` contain files named like pug_12.jpg, with `annotations` or no other folder beside it?"
-    if not os.path.isdir(folder/'images'): return False
-    beside = {name for name, kind in list_folder(folder) if kind == 'folder' and not is_system(name)} - {'images'}
-    if beside and 'annotations' not in beside: return False
-    names = [name for name, kind in list_folder(folder/'images') if kind == 'file' and not is_system(name)]
-    parts = map(os.path.splitext, names)
-    return any(_BREED_NUMBER.fullmatch(stem) and suffix.lower() in SUFFIXES for stem, suffix in parts)
+_GENERAL = ('tables', 'names', 'folders')
+
+def _unwrapped(found):
+    "The listing, and those of folders that hold everything else, as long as there is only one."
+    yield found
+    for _ in range(5):
+        tops = {at[0] for at, names in found.images.items() if at and names} | {
+            o.split('/')[0] for o in found.passed['other'] if '/' in o}
+        loose = found.images.get(()) or [o for o in found.passed['other'] if '/' not in o]
+        if loose or len(tops) != 1: return
+        top = tops.pop()
+        if split_of(top) or top.lower() in IMAGE_FOLDERS: return
+        found = found.below(top)
+        yield found
+
+def _special(listings):
+    "The listing and the layouts of published sets and shards that recognise it, or a folder in it."
+    last = listings[-1]
+    inner = [last.below(o) for o in sorted({at[0] for at in last.images if at})[:20]] if not last.images.get(()) else []
+    for found in [*listings, *inner]:
+        names = [o for o in LAYOUTS if o not in _GENERAL and LAYOUTS[o].recognises(found)]
+        if names: return found, names
+    return last, []
 
 # %% ../../nbs/02c_layouts.ipynb #9312f8f9
+def _agree(a, b):
+    "Do two readings give the same labels to the photos that both know?"
+    both = a.rows.merge(b.rows, on='path')
+    same = both.label_x.str.casefold() == both.label_y.str.casefold()
+    return len(both) > 0 and same.mean() >= .95
+
+def _table_or(other, found, how):
+    "The layout to read if both a table and another one are possible."
+    table, reading = LAYOUTS['tables'].read(found, how), LAYOUTS[other].read(found, how)
+    if _agree(table, reading):
+        split = [('split' in o.rows and (o.rows.split != '').any()) for o in (table, reading)]
+        return 'tables' if split[0] and not split[1] else other
+    if any(re.match(r'.*metadata\.', o) for o in table.notes[:1]): return 'tables'
+    raise PetpooError(f'{found.folder} has two readings: a table of labels ({table.notes[0]}) and '
+                      f'{LAYOUTS[other].title} ({few(sorted({*reading.rows.label}))}); say --layout tables or '
+                      f'--layout {other}')
+
+def _general(found, how, whole):
+    "The general layout that reads a place. Raises `PetpooError` if there is none."
+    names = [o for o in _GENERAL if LAYOUTS[o].recognises(found)]
+    if how.image_col or how.label_col: names = ['tables']
+    if len(names) > 1 and names[0] == 'tables': return _table_or(names[1], found, how)
+    if not names:
+        try: labelled_images(whole) # says why not
+        except PetpooError as e: raise PetpooError(f'{e}{table_hint(found, how)}') from e
+    return names[0] if names else 'folders'
+
+# %% ../../nbs/02c_layouts.ipynb #e2f6b3f2
+def _named_layout(name):
+    if name in LAYOUTS: return LAYOUTS[name]
+    raise PetpooError(f'--layout is one of {", ".join(LAYOUTS)}, not {name!r}{nearest(name, LAYOUTS)}')
+
+def _choose(found, how):
+    "The listing to read, and its layout."
+    listings = list(_unwrapped(found))
+    if how.layout:
+        wanted = _named_layout(how.layout)
+        return next((o for o in listings if wanted.recognises(o)), listings[0]), wanted
+    place, names = _special(listings)
+    if len(names) > 1:
+        raise PetpooError(f'{found.folder} has several readings: say --layout {" or --layout ".join(names)}')
+    if not names: names = [_general(place, how, found)]
+    return place, LAYOUTS[names[0]]
+
+def _sentence(title, table):
+    "How a data set was read, in one sentence."
+    n = table.split[table.split != ''].value_counts()
+    splits = ', '.join(f'{k} {n[k]:,}' for k in ('train', 'valid', 'test') if k in n) or 'no split'
+    classes = table.label.nunique()
+    return f'Read as {title}: {count(len(table), "image")}, {classes:,} classes, {splits}.'
+
+# %% ../../nbs/02c_layouts.ipynb #e927aa38
+def _is_contract(file, how):
+    "Is it a CSV in UTF-8 with our columns?"
+    if how.image_col or how.label_col or how.images: return False
+    with open(file, 'rb') as f: head = f.read(1 << 16)
+    names = head.partition(b'\n')[0].decode('utf-8-sig', 'replace').replace('"', '').lower().split(',')
+    return {'path', 'label'} <= {o.strip() for o in names}
+
+def _ours_or_theirs(file, how):
+    "Our CSV; if none of its photos is where it says, perhaps one that another program wrote."
+    try: table, trouble = csv_table(file), None
+    except PetpooError as e: table, trouble = None, e
+    if table is not None and any(map(is_place, table.path.head(50))): return table, 'a table of paths and labels'
+    try: reading = read_table_file(file, how)
+    except PetpooError:
+        if trouble: raise trouble from None
+        return table, 'a table of paths and labels'
+    return data_table(reading.rows, reading.notes, file), 'a table of labels'
+
+def _read_file(file, how):
+    "A table from a file: our CSV, a table of another program, or a Parquet file with photos."
+    if not os.path.isfile(file): return csv_table(file), ''
+    if str(file).lower().endswith('.parquet') and is_photo_parquet(file):
+        reading, title = read_parquet_files({file.name: str(file)}, how), LAYOUTS['parquet'].title
+    elif _is_contract(file, how): return _ours_or_theirs(file, how)
+    else: reading, title = read_table_file(file, how), 'a table of labels'
+    return without_untrained(data_table(reading.rows, reading.notes, file), file), title
+
+# %% ../../nbs/02c_layouts.ipynb #48edae67
+def _read_place(where, how):
+    "A table from a folder or an archive."
+    found = list_place(where)
+    if how.label_from:
+        reading, title = read_label_from(found, how.label_from), f'labels from {how.label_from}'
+    else:
+        if not any(found.images.values()) and not _special(list(_unwrapped(found)))[1]: list_images(where) # says so
+        place, chosen = _choose(found, how)
+        reading, title = chosen.read(place, how), chosen.title
+    return without_untrained(data_table(reading.rows, reading.notes, found.folder), found.folder), title
+
+def _with_column(how):
+    "`--label-from column:NAME` is `--label-col NAME`."
+    kind, _, name = how.get('label_from', '').partition(':')
+    return how | dict(label_from='', label_col=name) if kind == 'column' else how
+
+# %% ../../nbs/02c_layouts.ipynb #a1aaf3a5
 def read_table(
-    where: str|Path, # a CSV, a folder in the Oxford layout, or a folder of folders; `~` is expanded
-) -> pd.DataFrame: # the data table; `.attrs['notes']` says what was left out
-    "Read labelled photos in any supported layout. Raises `PetpooError` if the layout is not recognised."
-    path = Path(os.path.expanduser(where))
-    if os.path.exists(path) and not os.path.isdir(path): return csv_table(path)
-    folder = find_folder(path)
-    if folder.name == 'images' and _is_oxford(folder.parent): folder = folder.parent
-    return oxford_table(folder) if _is_oxford(folder) else folder_table(folder)
+    where: str|Path, # a folder, an archive, a table, a Parquet file, or an address for `public_set`; `~` is expanded
+    layout: str = '', # a name in `LAYOUTS`; '' finds out
+    label_from: str = '', # 'parent', 'top', 'name:REGEX', 'path:REGEX' or 'column:NAME'
+    image_col: str = '', # column of a table with the name or path of the image
+    label_col: str = '', # column of a table with the label
+    split_col: str = '', # column of a table with the split
+    images: str = '', # folder or archive with the images of a table
+) -> pd.DataFrame: # the data table; `.attrs['notes']` says how it was read and what was left out
+    "Read labelled photos in any layout. Raises `PetpooError` if no layout fits, or several do."
+    how = How(**_with_column(dict(layout=layout, label_from=label_from, image_col=image_col, label_col=label_col,
+                                  split_col=split_col, images=images)))
+    path = public_set(str(where)) if is_public(where) else Path(os.path.expanduser(where))
+    is_table = os.path.exists(path) and not os.path.isdir(path) and not (os.path.isfile(path) and archive_kind(path))
+    table, title = _read_file(path, how) if is_table else _read_place(_oxford_root(path), how)
+    table.attrs['notes'] = [_sentence(title, table), *table.attrs.get('notes', [])] if title else table.attrs['notes']
+    return table
+
+def _oxford_root(path):
+    "The folder of an Oxford set, for those who give the path of its images."
+    return path.parent if path.name == 'images' and (path.parent/'annotations').is_dir() else path

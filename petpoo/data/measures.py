@@ -17,6 +17,7 @@ from PIL import Image
 from ..core import PetpooError
 from .cache import Cache, content, contents
 from ..decode import MAX_BYTES
+from ..places import place_size
 from ..image import read_image
 
 # %% ../../nbs/02f_measures.ipynb #8dd031b9
@@ -60,7 +61,7 @@ def _measure_pixels(im):
 def _identity(path):
     "Checksum and size of a file, unless it is too large to be read. Raises `PetpooError` if it cannot be read."
     try:
-        size = os.stat(path).st_size
+        size = place_size(path)
         return dict(sha256=content(path), bytes=size) if size <= MAX_BYTES else {}
     except FileNotFoundError as e: raise PetpooError('no longer exists') from e
     except (OSError, ValueError) as e: raise PetpooError(f'cannot be read: {getattr(e, "strerror", None) or e}') from e
@@ -78,7 +79,7 @@ def measure(
     except PetpooError as e: return found | dict(fault=str(e).removeprefix(f'{path} ')), b''
 
 # %% ../../nbs/02f_measures.ipynb #e6cd895c
-_VERSION = 2 # increase it when `measure` changes
+_VERSION = 3 # increase it when `measure` changes
 
 def _cache_key(checksum): return f'{checksum}:{_VERSION}'
 
@@ -88,7 +89,7 @@ def _unpack(value): return json.loads(value[MINI**2:]), value[:MINI**2]
 
 # %% ../../nbs/02f_measures.ipynb #9c855787
 def _fits(path):
-    try: return os.stat(path).st_size <= MAX_BYTES
+    try: return place_size(path) <= MAX_BYTES
     except (OSError, ValueError): return False
 
 def _checksums_of(paths):

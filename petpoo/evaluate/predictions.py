@@ -48,7 +48,7 @@ def row_losses(
     "Cross-entropy of each row."
     code = pd.Categorical(truth, categories=classes).codes
     p = np.clip(probs[np.arange(len(code)), code], np.finfo(np.float64).eps, 1)
-    return np.where(code < 0, np.nan, -np.log(p))
+    return np.where(code < 0, np.nan, 0 - np.log(p)) # not -log(p), which is -0 for p = 1
 
 # %% ../../nbs/20_predictions.ipynb #0b6b7bb8
 def _reject_rows(bad, paths, what):

@@ -137,6 +137,7 @@ def _shortcut_verdict(o):
     if not o['warning']: return 'tells next to nothing'
     said = f"gives the {o['target']} away"
     if 'high' in o: return said + _used_or_not(o)
+    if not o['against']: return f'{said}, and no image contradicts it: add images that do, or a network may learn it'
     return (f"{said}, and {o['against']} of {o['n']} images contradict it: learn from more of those, "
             'or a network may learn it instead of the animal')
 

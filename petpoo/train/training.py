@@ -21,6 +21,7 @@ from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy, skm_to_fastai
 from fastai.optimizer import Adam, SGD
+from fastai.vision import learner as _vision # its import makes `show_results` a grid # noqa: F401
 from fastcore.basics import patch
 from fastcore.meta import delegates
 from sklearn import metrics as skm
@@ -177,9 +178,9 @@ def lr_find(self: Learner,
 # %% ../../nbs/11c_training.ipynb #49c2b3a2
 @patch
 def history(self: Learner) -> pd.DataFrame: # epoch, train_loss, valid_loss and the metrics, a row an epoch
-    "Losses and metrics of the last fit."
+    "Losses and metrics of the last fit; empty after `validate`, which begins a new record."
     names = [o for o in self.recorder.metric_names if o not in ('epoch', 'time')]
-    rows = [dict(zip(names, map(float, o))) for o in self.recorder.values]
+    rows = [dict(zip(names, map(float, o))) for o in self.recorder.values if len(o) == len(names)] # not `validate`'s
     return pd.DataFrame([dict(epoch=i) | o for i, o in enumerate(rows, 1)], columns=['epoch', *names])
 
 # %% ../../nbs/11c_training.ipynb #a1ecc26b
