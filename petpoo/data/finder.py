@@ -28,10 +28,11 @@ def table_split(
 
 def class_names(
     found: Listing, # of a folder or an archive
+    but=(), # names of files that hold labels, not names of classes
 ) -> dict: # '0' -> 'cat'; empty if no file has the names
     "The names of numbered classes, from a file with a name a line, or a number and a name."
     files = 'classes.txt', 'classnames.txt', 'class_names.txt', 'labels.txt', 'names.txt', 'meta/classes.txt'
-    name = next((o for o in files if o in found.passed['other']), '')
+    name = next((o for o in files if o in found.passed['other'] and o not in but), '')
     if not name: return {}
     lines = [o.strip() for o in found.read(name).decode('utf-8', 'replace').splitlines() if o.strip()]
     pairs = [re.fullmatch(r'(\d+)[\s,:]+(.+)', o) for o in lines]

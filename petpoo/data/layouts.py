@@ -212,6 +212,9 @@ def _ours_or_theirs(file, how):
 
 def _read_file(file, how):
     "A table from a file: our CSV, a table of another program, or a Parquet file with photos."
+    if how.label_from:
+        raise PetpooError(f'{file} is a table: say which column is the label with --label-col, not --label-from '
+                          f'{how.label_from}')
     if not os.path.isfile(file): return csv_table(file), ''
     if str(file).lower().endswith('.parquet') and is_photo_parquet(file):
         reading, title = read_parquet_files({file.name: str(file)}, how), LAYOUTS['parquet'].title

@@ -230,7 +230,7 @@ def read_tables(
     "Labels from CSV, JSON lines, Parquet or text beside the photos, the ids completed to files."
     tables, finder = label_tables(found, how)
     if not tables: raise PetpooError(f'{found.folder} has no table of labels{table_hint(found, how)}')
-    names = class_names(found)
+    names = class_names(found, but=tables)
     readings = {name: read_list(frame, columns, finder.beside(name), name, table_split(name), found.folder)
                 for name, (frame, columns, _) in tables.items()}
     _check_agreement(readings, found.folder)
