@@ -6,7 +6,7 @@
 __all__ = ['audit_command', 'audit_parser', 'cache_command', 'cache_parser']
 
 # %% ../../nbs/50e_data.ipynb #c38565c4
-import sys
+import shutil, sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from .options import (
@@ -98,6 +98,15 @@ def _say_table(store, what):
     entries, n_bytes = store.size()
     print(f'{store.file}: {entries:,} {what}, {n_bytes/2**20:.1f} MiB of at most {store.limit/2**30:.0f} GiB')
 
+def _say_archives(clear):
+    "The unpacked archives and their indexes, if there are any."
+    from petpoo.core import cache_dir
+    folder = cache_dir()/'archives'
+    if clear: shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists(): return
+    files = [o for o in folder.iterdir() if o.is_file()]
+    print(f'{folder}: {count(len(files), "file")} for archives, {sum(o.stat().st_size for o in files)/2**20:.1f} MiB')
+
 def cache_command(
     args: Namespace, # see `petpoo cache --help`
 ):
@@ -107,6 +116,7 @@ def cache_command(
         store = Cache(table)
         if args.clear: store.clear()
         _say_table(store, what)
+    _say_archives(args.clear)
 
 # %% ../../nbs/50e_data.ipynb #a2b319ac
 def cache_parser(
@@ -117,5 +127,5 @@ def cache_parser(
         commands, cache_command, 'cache', 'show or clear the cached features',
         'Show or clear the cached features: what the frozen layers of a network computed for each image. They make the '
         'next training on the same images faster.')
-    p.add_argument('--clear', action='store_true', help='delete all cached features')
+    p.add_argument('--clear', action='store_true', help='delete all cached features, measures and unpacked archives')
     return p
