@@ -21,7 +21,7 @@ class Staged:
     def __init__(self, clf): self.clf, self.classes = clf, clf.classes
     def predict(self, photo):
         p = self.clf.predict(photo)
-        return replace(p, known=dict(beagle='species', Birman='none').get(p.label, 'breed'))
+        return replace(p, level=dict(beagle='species', Birman='none').get(p.label, 'breed'))
     def explain(self, photo): return replace(self.clf.explain(photo), heat=np.exp(-((np.mgrid[-1:1:9j, -1:1:9j] - 0.3)**2).sum(0)*4))
 
 if staged == 'staged': petpoo.serve.app.load_classifier = lambda *args, **kwargs: Staged(load(*args, **kwargs))

@@ -33,6 +33,7 @@ from .train.checkpoints import *
 from .train.training import *
 from .train.features import *
 from .train.heads import *
+from .train.evidence import *
 from .train.pethead import *
 from .train.monitoring import *
 
@@ -50,6 +51,7 @@ from .evaluate.embeddings import *
 from .evaluate.corruptions import *
 from .evaluate.robustness import *
 from .evaluate.slices import *
+from .evaluate.unknown import *
 from .classify.export import *
 from .learner import load_classifier
 

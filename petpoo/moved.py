@@ -24,7 +24,7 @@ _MOVED = { # module of 0.1 -> modules of 0.2, those that import the least first
     'pipeline': 'train.pipeline train.inputs',
     'training': 'train.pipeline train.models train.callbacks train.checkpoints train.training train.phases',
     'features': 'train.features train.heads train.phases',
-    'pethead': 'train.pethead train.phases',
+    'pethead': 'train.evidence train.pethead train.phases',
     'metrics': 'evaluate.predictions evaluate.bootstrap evaluate.scores evaluate.metrics evaluate.confusion '
                'evaluate.curves evaluate.thresholds evaluate.comparison',
     'curves': 'evaluate.curves evaluate.thresholds',

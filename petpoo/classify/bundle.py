@@ -41,8 +41,8 @@ def _is_table(v, rule):
     return type(v) is dict and len(v) <= 1000 and all(is_text(k) and rule(o) for k, o in v.items())
 
 # %% ../../nbs/29_bundle.ipynb #9800f6b6
-def _is_species_map(v, c):
-    return type(v) is dict and v.keys() == {*c['classes']} and all(o in ('cat', 'dog', '') for o in v.values())
+def _is_kind(v): return v in ('cat', 'dog', '')
+def _is_species_map(v, c): return type(v) is dict and v.keys() == {*c['classes']} and all(map(_is_kind, v.values()))
 
 def _is_operating_point(v, c):
     if v is None: return True
@@ -50,7 +50,29 @@ def _is_operating_point(v, c):
     fields = dict(positive=names.__contains__, threshold=_is_share, rule=_is_note)
     return _has_fields(v, **fields) and v.keys() == fields.keys()
 
-def _is_abstention(v): return v is None or _has_fields(v, threshold=_is_number, min_confidence=_is_share, score=is_text)
+# %% ../../nbs/29_bundle.ipynb #991516c0
+def _is_abstention(v):
+    if v is None: return True
+    if not _has_fields(v, threshold=_is_number, min_confidence=_is_share, score=is_text): return False
+    breed = dict(threshold=_is_number, score=is_text, target=_is_share)
+    coat = dict(threshold=_is_share, target=_is_share)
+    return all(o not in v or _has_fields(v[o], **rules) for o, rules in dict(breed=breed, coat=coat).items())
+
+# %% ../../nbs/29_bundle.ipynb #6258f672
+def _are_neighbours(v, c):
+    if type(v) is not list or len(v) > 10_000 or not all(map(is_text, v)): return False
+    names = [*v, *c['classes']]
+    coats = c.get('coats')
+    return len({*names}) == len(names) and (not v or type(coats) is dict and {*names} <= coats.keys())
+
+def _are_coats(v):
+    def is_coat(o): return o == '' or is_text(o) # '' where it is not known
+    return type(v) is dict and len(v) <= 20_000 and all(
+        is_text(k) and _has_fields(o, species=_is_kind, coat=is_coat) for k, o in v.items())
+
+def _are_coverages(v):
+    if type(v) is not list or len(v) > 1000 or not all(_are_numbers(o, 2, 0, 1) for o in v): return False
+    return [o[0] for o in v] == sorted(o[0] for o in v)
 
 # %% ../../nbs/29_bundle.ipynb #58abd505
 def _is_bound(v): return v is None or _is_number(v, -1e300, 1e300)
@@ -76,7 +98,7 @@ def _are_files(v):
     return all(map(_is_file_entry, v, v.values())) and sum(o['bytes'] for o in v.values()) <= _MAX_BYTES
 
 # %% ../../nbs/29_bundle.ipynb #505a8009
-FORMAT = 2
+FORMAT = 3
 
 _RULES = dict(
     petpoo=(lambda v, c: is_text(v), 'a version'),
@@ -99,7 +121,8 @@ _RULES |= dict(
         'null, or an object with a class or species as positive, a threshold from 0 to 1 and a rule in words'),
     abstention=(
         lambda v, c: _is_abstention(v),
-        'null, or an object with a threshold, a probability as min_confidence, and the name of the score'))
+        'null, or an object with a threshold, a probability as min_confidence, the name of the score, and optionally '
+        'thresholds and targets of breed and coat'))
 
 # %% ../../nbs/29_bundle.ipynb #d183ac55
 _RULES |= dict(
@@ -113,7 +136,11 @@ _RULES |= dict(
         lambda v, c: _are_files(v),
         'the sha256 and the number of bytes of each file in the folder, at most 100 files and 1.5 GiB, '
         'model.onnx among them'))
-_OPTIONAL = dict(eight_bit=(lambda v, c: _is_eight_bit(v), 'null, or an object with chosen and why'))
+_OPTIONAL = dict(
+    eight_bit=(lambda v, c: _is_eight_bit(v), 'null, or an object with chosen and why'),
+    coats=(lambda v, c: _are_coats(v), 'an object with a species and a coat for each name'),
+    neighbours=(_are_neighbours, 'a list of names that are not classes; every name and class needs an entry in coats'),
+    coverages=(lambda v, c: _are_coverages(v), 'pairs of a coverage and a probability, ascending'))
 
 # %% ../../nbs/29_bundle.ipynb #bccc7f42
 def _check_format(config, path):

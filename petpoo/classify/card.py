@@ -23,13 +23,18 @@ def _card_use(config):
     load_classifier('this/folder').predict('photo.jpg')"""
 
 # %% ../../nbs/31a_card.ipynb #c0cadaa4
+_CROSS_FITTED = (
+    ' Figures on breeds, coats and other animals are cross-fitted on {n:,} images: the head was fitted five times '
+    'without a fifth of the photos, and five times without a fifth of the breeds, and asked for what it had not seen.')
+
 def _card_figures(config):
     data = config['data']
     who = 'it' if data['held_out'] else 'another network, made in the same way from the other images,'
+    note = _CROSS_FITTED.format(n=data['n_fit']) if data.get('cross_fitted') else ''
     rows = '\n'.join(f'| {name} | {figure_text(o)} |' for name, o in config['figures'].items())
     return f"""## What it reaches
 
-Measured on {data['n_valid']} images that {who} was not trained on; the ranges in parentheses are 95% intervals.
+Measured on {data['n_valid']} images that {who} was not trained on; the ranges in parentheses are 95% intervals.{note}
 
 | figure | value |
 | --- | --- |
@@ -44,14 +49,28 @@ Expect lower figures for photos from other sources, and for animals that are cro
 Its classes: {', '.join(config['classes'])}."""
 
 # %% ../../nbs/31a_card.ipynb #f9d8d6d8
+_NO_PROMISE = ('It cannot know what resembles its classes: measure it on photos of your own with '
+               '`petpoo evaluate BUNDLE --unknown FOLDER`.')
+
+def _card_levels(rule):
+    "What the answer rests on where the bundle knows neighbours of its classes."
+    breed, coat = rule['breed'], rule.get('coat')
+    text = (f'A breed is named if the {breed["score"]} is at least {breed["threshold"]:.2f}, which promises that at '
+            f'least {breed["target"]:.0%} of the named breeds are right, for photos of known breeds ({breed["note"]}).')
+    if coat:
+        text += (f' Otherwise the coat is answered if its probability is at least {coat["threshold"]:.0%} '
+                 f'({coat["target"]:.0%} of these answers right, {coat["note"]}).')
+    return text + ' Otherwise it names only the species. "Looks like" names breeds that were never tested.'
+
 def _card_abstention(config):
     rule = config['abstention']
     if not rule: text = 'It cannot recognise unknown photos: it answers every photo with one of its classes.'
     else:
-        text = (
-            f'The score is the {rule["score"]}. A photo with a score below {rule["threshold"]:.3g} counts as unknown. '
+        named = _card_levels(rule) if 'breed' in rule else (
             f'Otherwise the answer names a class if its probability is at least {rule["min_confidence"]:.0%}. '
             'If no class reaches that, it names only the species.')
+        text = (f'The score is the {rule["score"]}. '
+                f'A photo with a score below {rule["threshold"]:.3g} counts as unknown. {named} {_NO_PROMISE}')
     return f'## What it says of other things\n\n{text}'
 
 # %% ../../nbs/31a_card.ipynb #e0c30bb8

@@ -13,7 +13,7 @@ from fastai.learner import Learner
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from .bundle import write_config
-from .calibration import calibrate, reuse_calibration
+from .calibration import calibrate, fit_levels, reuse_calibration
 from .card import model_card
 from .inference import Classifier, preprocess
 from .onnx_graph import score_name, write_graph
@@ -21,7 +21,8 @@ from .runtime import vouch
 from ..core import PetpooError, atomic_folder, environment
 from ..data.table import fingerprint
 from ..places import is_place
-from ..names import first_line
+from ..names import OUTPUTS, first_line
+from ..train.heads import cross_fitted
 
 # %% ../../nbs/31c_export.ipynb #77c503e3
 def _prepared(paths, config):
@@ -34,15 +35,15 @@ def raw_outputs(
     engine, # an `OnnxRuntime` or an `OpenVino`
     config: dict, # of its bundle
     paths: list[str], # image files
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]: # logits (n, classes), scores (n,), and the n rows that could be read
+) -> tuple[dict[str, np.ndarray], np.ndarray]: # output -> (n, ...), and the n rows that could be read
     "The outputs of a graph for many photos."
-    nothing = np.empty((0, len(config['classes'])), np.float32), np.empty(0, np.float32)
-    rows, found, ready = [], [nothing], _prepared(paths, config)
+    rows, ready = [], _prepared(paths, config)
+    found = [[np.empty((0, len(config['classes'])), np.float32), np.empty(0, np.float32)]]
     while batch := list(itertools.islice(ready, 16)):
         rows += [row for row, _ in batch]
         found.append(engine(np.stack([x for _, x in batch])))
-    logits, scores = (np.concatenate(o) for o in zip(*found))
-    return logits, scores, np.array(rows, int)
+    found = found[1:] or found
+    return dict(zip(OUTPUTS, (np.concatenate(o) for o in zip(*found)))), np.array(rows, int)
 
 # %% ../../nbs/31c_export.ipynb #97c50989
 def sample_images(
@@ -91,10 +92,10 @@ def _time_in_turns(engines, size, turns=15):
 # %% ../../nbs/31c_export.ipynb #ae928852
 def _accuracies(engines, config, paths, truth):
     "The accuracy of each engine on the photos that can be read; None if there are none."
-    logits, _, rows = raw_outputs(engines[0], config, paths)
+    found, rows = raw_outputs(engines[0], config, paths)
     if not len(rows): return None
     others = [raw_outputs(o, config, [paths[i] for i in rows])[0] for o in engines[1:]]
-    return [float((o.argmax(1) == truth[rows]).mean()) for o in (logits, *others)]
+    return [float((o['logits'].argmax(1) == truth[rows]).mean()) for o in (found, *others)]
 
 # %% ../../nbs/31c_export.ipynb #793415e9
 MAX_LOSS = 0.003 # share of photos: the most accuracy that 8 bits may cost
@@ -129,13 +130,21 @@ def _data_facts(table):
     counts = dict(n_train=int(n.get('train', 0)), n_valid=int(n.get('valid', 0)))
     return dict(fingerprint=_present_fingerprint(table), **counts, held_out=True)
 
+def _neighbour_facts(learn):
+    "The neighbours that a head knows, and the coats of all names."
+    neighbours = getattr(learn.model[-1], 'neighbours', [])
+    if not neighbours: return {}
+    from petpoo.train.evidence import name_facts
+    return dict(neighbours=neighbours, coats=name_facts(learn.dls.spec.species, neighbours))
+
 def _first_config(learn, figures):
     "The config of a bundle before anything is fitted."
     spec = learn.dls.spec
     return dict(
         arch=learn.arch, classes=spec.classes, species=spec.species, size=list(spec.size), resize=spec.resize,
         mean=list(spec.mean), std=list(spec.std), temperature=1.0, target=spec.target, operating_point=None,
-        abstention=None, versions=environment(), figures=figures, parity={}, data=_data_facts(learn.dls.table))
+        abstention=None, versions=environment(), figures=figures, parity={}, data=_data_facts(learn.dls.table),
+        **_neighbour_facts(learn))
 
 # %% ../../nbs/31c_export.ipynb #a99106b1
 def _try_eight_bit(folder, learn, paths, truth):
@@ -149,9 +158,18 @@ def _try_eight_bit(folder, learn, paths, truth):
 def _calibrate_bundle(folder, config, learn, paths, truth, threshold, rule):
     "Fit the calibration on the photos that can be read, and count the others."
     clf = Classifier(folder)
-    logits, scores, rows = raw_outputs(clf.engine, clf.config, paths)
+    found, rows = raw_outputs(clf.engine, clf.config, paths)
     config['data'] |= dict(n_fit=len(rows), unreadable=len(truth) - len(rows))
-    calibrate(config, logits, scores, truth[rows], score_name(learn.model), threshold, rule)
+    calibrate(config, found['logits'], found['known'], truth[rows], score_name(learn.model), threshold, rule)
+
+def _calibrate_cross_fitted(config, asked, model, threshold, rule):
+    "Fit the calibration on what a head said of photos that it was not fitted to."
+    known = asked['known']
+    n, data = len(known['y']), config['data']
+    config['data'] |= dict(cross_fitted=True, n_fit=n, n_train=n, n_valid=n if n > data['n_train'] else data['n_valid'],
+                           held_out=n <= data['n_train'])
+    calibrate(config, known['logits'], known['known'], known['y'], score_name(model), threshold, rule)
+    fit_levels(config, asked)
 
 def _save_weights(model, file):
     save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, file)
@@ -178,7 +196,9 @@ def export_bundle(
         if eight_bit:
             config['eight_bit'] = _try_eight_bit(tmp, learn, paths, truth)
             write_config(tmp, config)
-        if measured: reuse_calibration(config, measured)
+        asked = cross_fitted(learn)
+        if asked: _calibrate_cross_fitted(config, asked, learn.model, threshold, operating_point)
+        elif measured: reuse_calibration(config, measured)
         else: _calibrate_bundle(tmp, config, learn, paths, truth, threshold, operating_point)
         if weights: _save_weights(learn.model, tmp/'weights.safetensors')
         (tmp/'README.md').write_text(model_card(config, notes), encoding='utf-8', errors='replace')

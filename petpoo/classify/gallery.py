@@ -18,11 +18,11 @@ def is_right(
     truth: str, # a class, a species, or anything that the classifier does not know
     species: dict, # class -> species, from the bundle's config
 ) -> bool|None: # None: the truth is empty, or there is no answer
-    "Is an answer right, at the level that it claims?"
+    "Is an answer right, at the level that it claims? Of a coat, only the species is judged."
     if not truth or answer.error: return None
-    if answer.known == 'none': return truth not in species and truth not in species.values()
+    if answer.level == 'none': return truth not in species and truth not in species.values()
     kind = species.get(truth, truth)
-    if answer.known == 'species': return kind == (answer.species or answer.label)
+    if answer.level in ('coat', 'species'): return kind == (answer.species or answer.label)
     return truth == answer.label or truth in species.values() and truth == answer.species
 
 # %% ../../nbs/29c_gallery.ipynb #4f887ada
@@ -43,7 +43,7 @@ _LINE = 34 # characters below a photo
 
 def _below(answer):
     "The level of an answer and what it rests on, in at most three lines."
-    text = answer.error or f'{answer.known}: {answer.reason}'
+    text = answer.error or f'{answer.level}: {answer.reason}'
     return '\n'.join(textwrap.wrap(shown(text), _LINE, max_lines=3, placeholder=' ...'))
 
 def _draw_answer(ax, image, answer, truth, right):
@@ -52,7 +52,8 @@ def _draw_answer(ax, image, answer, truth, right):
     else: ax.imshow(image)
     title = 'no answer' if answer.error else str(answer)
     if right is False: title += f'\ntruth: {truth}'
-    ax.set_title('\n'.join(map(shown, title.splitlines())), fontsize=8, color=_COLOURS[right], parse_math=False)
+    lines = [o for line in title.splitlines() for o in textwrap.wrap(shown(line), _LINE + 2) or ['']]
+    ax.set_title('\n'.join(lines), fontsize=8, color=_COLOURS[right], parse_math=False)
     ax.text(.5, -.04, _below(answer), ha='center', va='top', fontsize=6, transform=ax.transAxes, parse_math=False)
 
 # %% ../../nbs/29c_gallery.ipynb #a8ae2fff
@@ -70,7 +71,7 @@ def draw_answers(
     if len(truth) != len(images): raise PetpooError(f'{len(truth)} truths do not match {len(images)} photos')
     columns = min(columns, len(images))
     rows = -(-len(images)//columns)
-    figure.set_size_inches(2.4*columns, 2.9*rows)
+    figure.set_size_inches(2.4*columns, 3.2*rows)
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat: ax.axis('off')
     for ax, image, answer, true in zip(axes.flat, images, answers, truth):

@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 import numpy as np
 from ..core import PetpooError
+from ..names import OUTPUTS
 
 # %% ../../nbs/28_graph.ipynb #25e8ea1e
 def _entry(**fields): return {number: (name, kind) for name, (number, kind) in fields.items()}
@@ -225,9 +226,9 @@ def _check_input(inputs):
 # %% ../../nbs/28_graph.ipynb #fff25147
 def _check_outputs(outputs, defined):
     names = [o.get('name') for o in outputs]
-    expected = names in (['logits'], ['logits', 'known']) and {*names} <= defined
+    expected = names in ([*OUTPUTS[:n]] for n in (1, 2, 4)) and {*names} <= defined
     if not expected or any(_type_and_dims(o)[0] != 1 for o in outputs):
-        raise _Refused("its outputs are not 'logits', or 'logits' and 'known'")
+        raise _Refused(f"its outputs are not the first one, two or four of {', '.join(OUTPUTS)}")
 
 # %% ../../nbs/28_graph.ipynb #bb9d827e
 def _check_model(model):

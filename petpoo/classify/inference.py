@@ -20,6 +20,7 @@ from .gallery import draw_answers, small_copy
 from .prediction import Prediction, make_prediction
 from .runtime import fastest, make_engine
 from ..core import PetpooError, local_path
+from ..names import OUTPUTS
 from ..places import place_of
 from ..image import is_tensor, is_url, load_image
 
@@ -83,25 +84,29 @@ def classes(self: Classifier) -> list[str]: # in the order of the logits
     return self.config['classes']
 
 # %% ../../nbs/30_inference.ipynb #f095ac6c
+def _outputs_of(config):
+    "The names of the outputs that a bundle uses."
+    return OUTPUTS[:4 if config.get('neighbours') else 2 if config['abstention'] else 1]
+
 @patch
 def _run_graph(self: Classifier, batch, keep=True):
-    "Logits, and the score of each photo, which is None if the bundle does not abstain."
-    found = self.engine(batch, keep)[:2 if self.config['abstention'] else 1]
-    if not all(np.isfinite(o).all() for o in found):
+    "Output name -> array, for the outputs that the bundle uses."
+    found = dict(zip(_outputs_of(self.config), self.engine(batch, keep)))
+    if not all(np.isfinite(o).all() for o in found.values()):
         raise PetpooError(f'{self.folder/"model.onnx"} returns values that are not a number: export it again')
-    return found[0], found[1] if len(found) > 1 else None
+    return found
 
 # %% ../../nbs/30_inference.ipynb #96990eab
 @patch
 def _check_graph(self: Classifier):
     "Whether the network takes and returns what the config says; raises `PetpooError` if not."
-    file, names = self.folder/'model.onnx', ['logits', 'known'] if self.config['abstention'] else ['logits']
+    file, names = self.folder/'model.onnx', [*_outputs_of(self.config)]
     inputs, outputs = self.engine.inputs, self.engine.outputs
     if inputs != ['image'] or outputs[:len(names)] != names:
         raise PetpooError(f'{file} has {inputs} -> {outputs}, not image -> {", ".join(names)}: export it again')
     found = self._run_graph(np.zeros((2, 3, *self.config['size']), np.float32), keep=False)
-    shapes = [o.shape for o in found if o is not None]
-    expected = [(2, len(self.classes)), (2,)][:len(names)]
+    shapes, n = [o.shape for o in found.values()], len(self.classes)
+    expected = [(2, n), (2,), (2,), (2, n + len(self.config.get('neighbours', ())))][:len(names)]
     if shapes != expected:
         raise PetpooError(
             f'{file} returns shapes {shapes} for two images, but config.json says {expected}: export it again')
@@ -112,7 +117,7 @@ def logits(self: Classifier,
     batch: np.ndarray, # float32 (N, 3, height, width), from `preprocess`
 ) -> np.ndarray: # float32 (N, classes)
     "The output of the network, before the temperature."
-    return self._run_graph(batch)[0]
+    return self._run_graph(batch)['logits']
 
 @patch
 def probs(self: Classifier,
@@ -125,10 +130,10 @@ def probs(self: Classifier,
 @patch
 def _answer_batch(self: Classifier, batch):
     "A `Prediction` for each prepared photo."
-    logits, scores = self._run_graph(batch)
-    probs = softmax(logits, self.config['temperature'])
-    if scores is None: scores = [None]*len(probs)
-    return [make_prediction(p, self.config, score) for p, score in zip(probs, scores)]
+    found = self._run_graph(batch)
+    probs = softmax(found.pop('logits'), self.config['temperature'])
+    rows = zip(*found.values()) if found else [()]*len(probs)
+    return [make_prediction(p, self.config, *row) for p, row in zip(probs, rows)]
 
 @patch
 def predict(self: Classifier,
@@ -292,7 +297,7 @@ def _log_probability(answer, of): return np.log(max((answer.species_probs | answ
 
 def _explained(clf, answer, of):
     "The class or species to explain: `of` if it is given, else the finest level that is known."
-    of = of or (answer.species if answer.known == 'species' and answer.species else answer.label)
+    of = of or (answer.species if answer.level in ('coat', 'species') and answer.species else answer.label)
     if of in {**answer.probs, **answer.species_probs}: return of
     raise PetpooError(f'{of!r} is neither a class nor a species of {clf.folder}')
 

@@ -15,7 +15,7 @@ from .bundle import write_config
 from .inference import Classifier, softmax
 from .runtime import vouch
 from ..core import PetpooError
-from ..names import first_line
+from ..names import OUTPUTS, first_line
 from ..train.training import predict_probs
 
 # %% ../../nbs/31b_onnx_graph.ipynb #e4826257
@@ -28,7 +28,7 @@ def score_name(
     return PET if hasattr(model[-1], 'answers') else ENERGY
 
 class _WithScore(torch.nn.Module):
-    "images -> logits (n, classes), known (n,)"
+    "images -> the outputs of a bundle: two, or four if the head knows neighbours of its classes"
     def __init__(self, model):
         super().__init__()
         self.model = model
@@ -68,13 +68,14 @@ def to_onnx(
     size: tuple[int, int], # (height, width) in pixels
     file: str|Path, # to write
 ):
-    "Write an ONNX graph from `image` to `logits` and `known`; raises `PetpooError` if torch cannot translate it."
+    "Write an ONNX graph from `image` to a bundle's outputs; raises `PetpooError` if torch cannot translate it."
     scored = _WithScore(copy.deepcopy(model).cpu()).eval().to(memory_format=torch.contiguous_format)
     any_number = ({0: torch.export.Dim('n')},)
+    outputs = OUTPUTS[:4 if hasattr(model[-1], 'answers') else 2]
     with _silent_exporter():
         torch.onnx.export(
             scored, (torch.zeros(2, 3, *size),), str(file), dynamo=True, external_data=False, verbose=False,
-            input_names=['image'], output_names=['logits', 'known'], dynamic_shapes=any_number)
+            input_names=['image'], output_names=[*outputs], dynamic_shapes=any_number)
     _remove_origin(file)
 
 # %% ../../nbs/31b_onnx_graph.ipynb #db885d87

@@ -12,7 +12,7 @@ from pathlib import Path
 from .options import BUNDLE_HELP, add_command, path_option, say
 from .runs import read_settings, run_figures, run_images, run_learner
 from ..core import PetpooError
-from ..names import few
+from ..names import count, few
 
 # %% ../../nbs/50d_bundles.ipynb #b0b3ecf5
 def _answer_rule(point):
@@ -21,21 +21,49 @@ def _answer_rule(point):
     return f'{point["positive"]} if p >= {point["threshold"]:.3f} ({point["rule"]}), else the most probable class'
 
 def _rejection_rule(rule):
-    "When the bundle answers that a photo is none of its classes, or that it is not sure."
+    "When the bundle answers that a photo is none of its classes."
     if not rule: return 'none: every photo is answered with one of the classes'
-    known = f'a photo is known if its score >= {rule["threshold"]:.3g} ({rule["score"]})'
-    return f'{known}; a class is named if p >= {rule["min_confidence"]:.0%}' if rule['min_confidence'] else known
+    return f'a photo is known if its score >= {rule["threshold"]:.3g} ({rule["score"]})'
+
+# %% ../../nbs/50d_bundles.ipynb #49c083e5
+def _breed_rule(rule):
+    "When a class is named; empty if it always is."
+    if by := rule.get('breed'):
+        return f'named if {by["score"]} >= {by["threshold"]:.2f} ({by["target"]:.0%} of named photos right)'
+    return f'named if p >= {rule["min_confidence"]:.0%}' if rule.get('min_confidence') else ''
+
+def _coat_rule(rule):
+    "When a coat is named; empty if it never is."
+    by = rule.get('coat')
+    return by and f'named if p >= {by["threshold"]:.0%} ({by["target"]:.0%} of named coats right)'
+
+# %% ../../nbs/50d_bundles.ipynb #d3f08a2c
+def _set_rule(coverages):
+    "The limits of the sets of classes, for the usual coverages."
+    usual = (next((o for o in coverages if o[0] >= share), None) for share in (0.8, 0.9, 0.95, 0.99))
+    found = dict.fromkeys(tuple(o) for o in usual if o)
+    return '; '.join(f'{100*share:.3g}% of photos: classes with p >= {least:.1%}' for share, least in found)
+
+def _level_rules(c):
+    "The lines of `petpoo info` about the levels of an answer: name -> rule, empty where there is none."
+    rule, near = c['abstention'] or {}, c.get('neighbours') or []
+    return {
+        'breed' if c['target'] == 'label' and any(c['species'].values()) else 'class': _breed_rule(rule),
+        'coat': _coat_rule(rule) if near else '',
+        'rejection': _rejection_rule(rule),
+        'neighbours': near and f'{count(len(near), "breed")} as hints, e.g. {", ".join(near[:3])}',
+        'sets': _set_rule(c.get('coverages') or [])}
 
 # %% ../../nbs/50d_bundles.ipynb #b83c7e7a
 def _facts_of(clf):
-    "The lines of `petpoo info`: name -> value."
+    "The lines of `petpoo info`: name -> value; empty values are not printed."
     c, (h, w) = clf.config, clf.config['size']
     return dict(
         bundle=clf.folder,
         network=f'{c["arch"]}, {h}x{w} pixels ({c["resize"]}), on {clf.engine_name}',
         classes=f'{len(clf.classes)}: {few(clf.classes)}',
         answers=_answer_rule(c['operating_point']),
-        rejection=_rejection_rule(c['abstention']),
+        **_level_rules(c),
         temperature=f'{c["temperature"]:.3f}',
         made=f'petpoo {c["petpoo"]}',
         files=', '.join(f'{k} {o["bytes"]/1e6:.1f} MB' for k, o in c['files'].items()))
@@ -44,7 +72,7 @@ def _facts_of(clf):
 def _summary(clf):
     "A bundle in lines: facts, then figures."
     from petpoo.classify.bundle import figure_text
-    facts = [f'{k:<12} {v}' for k, v in _facts_of(clf).items()]
+    facts = [f'{k:<12} {v}' for k, v in _facts_of(clf).items() if v]
     figures = [f'  {k:<44} {figure_text(o)}' for k, o in clf.config['figures'].items()]
     return '\n'.join([*facts, *figures])
 

@@ -11,6 +11,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from .options import (
     BUNDLE_HELP, add_command, add_layout_options, layout_options, path_option, say, say_written)
+from .photos import find_photos
 from ..core import PetpooError, nearest
 from ..names import count, few
 
@@ -33,31 +34,33 @@ def _is_unknown(clf, rows):
     photos = count(unknown.sum(), 'photo')
     known = f'it knows {len(clf.classes)} classes, {clf.classes[0]} to {clf.classes[-1]}'
     raise PetpooError(f'the classifier does not know {few(sorted({*names[unknown]}))} ({photos}); {known}; '
-                      'leave those photos out or correct their labels')
+                      'correct their labels, leave those photos out, or give them to --unknown')
 
 # %% ../../nbs/50c_evaluate.ipynb #2b1579d7
-def _answer_unknown(clf, rows):
-    "The answers to photos of unknown classes, as a table."
-    import pandas as pd
-    answers = list(clf.predict_batch(rows['path'].tolist()))
-    bad = [o.error for o in answers if o.error]
-    if bad: raise PetpooError(f'{count(len(bad), "photo")} cannot be predicted: {bad[0]}')
-    names = 'label', 'confidence', 'species', 'known', 'score', 'reason'
-    facts = {k: [getattr(o, k) for o in answers] for k in names}
-    return pd.DataFrame(dict(path=rows['path'].tolist(), truth=rows[clf.config['target']].tolist(), **facts))
+def _unknown_classes(clf, names):
+    "The classes that a classifier does not know, in words; of a single one, the most similar class is named too."
+    names = sorted({*names})
+    return few(names) + (nearest(names[0], clf.classes, n=1) if len(names) == 1 else '')
 
 # %% ../../nbs/50c_evaluate.ipynb #d9289632
-def _say_unknown(clf, table):
-    "How often the classifier abstained from classes that it does not know, in one line."
-    from petpoo.evaluate.bootstrap import wilson_interval
-    names, n, by = sorted({*table['truth']}), len(table), table['known'].value_counts()
-    none, species = by.get('none', 0), by.get('species', 0)
-    low, high = wilson_interval(none, n)
-    share = f'{none:,} answered "not known" ({none/n:.1%}, 95% interval {low:.1%} to {high:.1%})'
-    more = f', {species:,} more without a class' if species else ''
-    if not clf.config['abstention']: more = '; this bundle never abstains'
-    hint = nearest(names[0], clf.classes, n=1) if len(names) == 1 else ''
-    return f'{count(n, "photo")} of what the classifier does not know ({few(names)}{hint}): {share}{more}'
+def _unknown_photos(args):
+    "The photos of `--unknown`."
+    if not args.unknown: return []
+    found, notes = find_photos([args.unknown])
+    if found == [args.unknown] and '://' not in args.unknown and not os.path.lexists(args.unknown):
+        raise PetpooError(f'{args.unknown} does not exist; check the path')
+    for o in notes: print(o)
+    return found
+
+def _measure_unknown(args, clf, strange, photos):
+    "A report on the rows `strange` of unknown classes and the photos of `--unknown`; None if there are neither."
+    from petpoo.evaluate.unknown import measure_unknown
+    truth = strange[clf.config['target']].tolist()
+    if not truth and not photos: return None
+    of = [_unknown_classes(clf, truth)]*bool(truth) + [f'in {args.unknown}']*bool(photos)
+    report = measure_unknown(clf, [*strange['path'], *photos], [*truth, *['']*len(photos)], '; '.join(of))
+    print(report.title, flush=True)
+    return report
 
 # %% ../../nbs/50c_evaluate.ipynb #3910752e
 def _is_predictions(path):
@@ -69,7 +72,7 @@ def _is_predictions(path):
 
 # %% ../../nbs/50c_evaluate.ipynb #3fef2ce5
 def _predict_data(clf, data, how):
-    "Predict the photos of a data set; returns a predictions table, notes, and the answers to unknown classes or None."
+    "Predict the photos of a data set; returns a predictions table, notes, and the rows of unknown classes."
     from petpoo.data.layouts import read_table
     from petpoo.data.table import drop_unreadable
     table = read_table(data, **how)
@@ -78,31 +81,41 @@ def _predict_data(clf, data, how):
     rows, which = _held_out(table)
     unknown = _is_unknown(clf, rows)
     rows, strange = rows[~unknown].reset_index(drop=True), rows[unknown]
-    measured = [f'{len(rows):,} of {len(table):,} photos in {data}: {which}']
-    strange = _answer_unknown(clf, strange) if len(strange) else None
-    if strange is not None: measured.append(_say_unknown(clf, strange))
-    return clf.predictions(rows), [*measured, *dict.fromkeys([*notes, *table.attrs.get('notes', [])])], strange
+    measured = f'{len(rows):,} of {len(table):,} photos in {data}: {which}'
+    return clf.predictions(rows), [measured, *dict.fromkeys([*notes, *table.attrs.get('notes', [])])], strange
 
 # %% ../../nbs/50c_evaluate.ipynb #da9428b2
+def _no_rows(clf):
+    import pandas as pd
+    return pd.DataFrame(columns=['path', clf.config['target']])
+
 def _read_or_predict(clf, data, how):
-    "The predictions table, notes on where it comes from, and the answers to unknown classes or None."
+    "The predictions table, notes on where it comes from, and the rows of unknown classes."
     from petpoo.evaluate.predictions import read_predictions
     if not _is_predictions(data): return _predict_data(clf, data, how)
-    return read_predictions(data), [f'Predictions read from {data}; no photo was predicted again'], None
+    preds = read_predictions(data)
+    return preds, [f'Predictions read from {data}; no photo was predicted again'], _no_rows(clf)
 
 # %% ../../nbs/50c_evaluate.ipynb #28a02ff6
-def _run_predictions(clf, bundle):
-    "The predictions.csv of the run that a classifier belongs to."
-    table = (clf.folder.parent if clf.folder.name == 'bundle' else clf.folder)/'predictions.csv'
-    if table.exists(): return str(table)
-    raise PetpooError(f'{table} does not exist: give labelled photos, petpoo evaluate {bundle} PHOTOS')
+def _run_table(clf):
+    "The predictions.csv of the run that a classifier belongs to; it need not exist."
+    return (clf.folder.parent if clf.folder.name == 'bundle' else clf.folder)/'predictions.csv'
+
+def _labelled_data(args, clf):
+    "What a command evaluates; empty if only unknown photos are measured."
+    table = _run_table(clf)
+    if args.data or table.exists(): return args.data or str(table)
+    if args.unknown: return ''
+    raise PetpooError(f'{table} does not exist: give labelled photos, petpoo evaluate {args.bundle} PHOTOS')
 
 # %% ../../nbs/50c_evaluate.ipynb #f0f24e82
 _EVALUATION_FILES = {
     'report.html': 'one page with all figures and pictures',
     'metrics.json': 'the figures, with intervals',
     'predictions.csv': 'the prediction for each photo: correct a truth and evaluate the table again',
-    'unknown.csv': 'the answers to photos of classes that the classifier does not know'}
+    'unknown.csv': 'the answers to photos of what the classifier does not know',
+    'unknown.json': 'how often it abstained from them, with intervals',
+    'unknown.png': 'the worst of these answers'}
 
 def _check_output(args):
     "Raise `PetpooError` if the output folder holds predictions that would be overwritten."
@@ -113,30 +126,47 @@ def _check_output(args):
 
 # %% ../../nbs/50c_evaluate.ipynb #16acc335
 def _read_and_say(args, clf):
-    "Predict or read what a command evaluates, and say what it is."
-    data = args.data or _run_predictions(clf, args.bundle)
+    "Predict or read what a command evaluates, and say what it is; the predictions are None if nothing is labelled."
+    data = _labelled_data(args, clf)
+    if not data: return None, [f'Classifier {args.bundle}'], _no_rows(clf)
     preds, notes, strange = _read_or_predict(clf, data, layout_options(args))
     if not args.data: notes = ['The photos that the run held out', *notes]
     for note in notes: print(note, flush=True)
     return preds, [f'Classifier {args.bundle}', *notes], strange
 
+# %% ../../nbs/50c_evaluate.ipynb #b8978af3
+def _write_labelled(clf, preds, out, notes, more):
+    "Write the evaluation of labelled photos; `more` is HTML for the end of its page. Returns the reports."
+    from petpoo.evaluate.thresholds import OperatingPoint
+    from petpoo.evaluate.evaluation import write_evaluation
+    c = clf.config
+    point = c['operating_point'] and OperatingPoint(**c['operating_point'])
+    return write_evaluation(preds, out, c['species'], c['target'], point, notes=notes, more=more)
+
+def _write_alone(out, notes, more):
+    "Write a page about unknown photos, if nothing is labelled."
+    from petpoo.report import html_text, write_page
+    title = 'Photos of none of the classes'
+    head = [f'<h1>{title}</h1>', *[f'<p>{html_text(o)}</p>' for o in notes]]
+    write_page(out/'report.html', f'petpoo: {title}', [*head, *more])
+
 # %% ../../nbs/50c_evaluate.ipynb #a8b144da
 def evaluate_command(
     args: Namespace, # see `petpoo evaluate --help`
 ):
-    "Measure a bundle on labelled photos, on what its run held out, or on a predictions table, and write a report."
-    from petpoo.evaluate.thresholds import OperatingPoint
-    from petpoo.evaluate.evaluation import write_evaluation
+    "Measure a bundle on labelled photos, its run's held-out photos or a predictions table, and on unknown photos."
+    from petpoo.evaluate.unknown import write_unknown
     from petpoo.learner import load_classifier
-    from petpoo.tables import write_csv
     _check_output(args)
-    clf, out = load_classifier(args.bundle), Path(args.out)
+    photos, clf, out = _unknown_photos(args), load_classifier(args.bundle), Path(args.out)
     preds, notes, strange = _read_and_say(args, clf)
-    c = clf.config
-    point = c['operating_point'] and OperatingPoint(**c['operating_point'])
-    reports = write_evaluation(preds, out, c['species'], c['target'], point, notes=notes)
-    if strange is not None: write_csv(strange, out/'unknown.csv', float_format='%.6g')
-    for name, report in reports.items(): say(f'{name}: {report}')
+    unknown = _measure_unknown(args, clf, strange, photos)
+    more = [write_unknown(unknown, clf, out)] if unknown else []
+    if preds is None: _write_alone(out, notes, more)
+    else:
+        if unknown: notes.append(unknown.title)
+        for name, report in _write_labelled(clf, preds, out, notes, more).items(): say(f'{name}: {report}')
+    if unknown: say('\n'.join(['none of the classes:', *unknown.lines()]))
     say_written(out, _EVALUATION_FILES)
 
 # %% ../../nbs/50c_evaluate.ipynb #4636fb42
@@ -144,6 +174,9 @@ _EVALUATE_DATA_HELP = (
     'labelled photos, as for petpoo train --data: the test split is measured, else the validation split, else all; '
     'or a predictions.csv, for which no photo is predicted again; '
     'if it is left out, the photos that the run held out')
+_UNKNOWN_HELP = (
+    'photos that show none of the classes, in a folder of any layout or an archive; labels are ignored. '
+    'Measures how many of them are taken for something known, and how many are named')
 
 # %% ../../nbs/50c_evaluate.ipynb #58c3d507
 def evaluate_parser(
@@ -152,14 +185,17 @@ def evaluate_parser(
     "The parser of `petpoo evaluate`."
     p = add_command(
         commands, evaluate_command, 'evaluate', 'measure a classifier on labelled photos',
-        'Measure a classifier on labelled photos. Writes a one-page report, metrics with intervals, and predictions.',
+        'Measure a classifier on labelled photos, and on photos of none of its classes. Writes a one-page report, '
+        'metrics with intervals, and predictions.',
         'petpoo evaluate runs/NAME    what the run held out',
         'petpoo evaluate latest oxford-iiit-pet --out first',
-        'petpoo evaluate latest first/predictions.csv --out corrected    after editing the table')
+        'petpoo evaluate latest first/predictions.csv --out corrected    after editing the table',
+        'petpoo evaluate latest --unknown not_pets --out unknown    how often it abstains')
     p.add_argument('bundle', type=path_option, help=BUNDLE_HELP)
     p.add_argument('data', type=path_option, nargs='?', help=_EVALUATE_DATA_HELP)
     p.add_argument('--out', type=path_option, default='evaluation',
                    help='folder for the report, the figures and the predictions (default: ./evaluation)')
+    p.add_argument('--unknown', type=path_option, metavar='FOLDER', default='', help=_UNKNOWN_HELP)
     add_layout_options(p)
     return p
 

@@ -66,12 +66,13 @@ def _lines(args, clf):
 @contextmanager
 def _json_lines(args, clf):
     def add(name, photo, answer):
-        top = dict(top=answer.top(args.top)) if args.top else {}
-        print(json.dumps(dict(path=name, **answer.to_dict(), **top)), flush=True)
+        facts = {k: v for k, v in answer.to_dict().items() if k != 'known'}
+        if args.top: facts['top'] = answer.top(args.top)
+        print(json.dumps(dict(path=name, **facts)), flush=True)
     yield add
 
 # %% ../../nbs/50d_predict.ipynb #c8b89dce
-_FACTS = 'label', 'confidence', 'species', 'known', 'score', 'reason', 'error'
+_FACTS = 'label', 'confidence', 'level', 'names', 'species', 'coat', 'score', 'reason', 'error'
 
 def _csv_header(top, classes):
     ranks = range(1, min(top or 0, len(classes)) + 1)
@@ -79,10 +80,11 @@ def _csv_header(top, classes):
 
 def _row(name, answer, top, classes):
     "The values of `_csv_header`; an answer that is missing leaves them empty."
-    facts = [getattr(answer, o) for o in _FACTS]
-    if answer.error: facts[1] = None
+    facts = {o: getattr(answer, o) for o in _FACTS}
+    facts['names'] = '; '.join(answer.names.values())
+    if answer.error: facts['confidence'] = None
     ranked = [o for pair in answer.top(top) for o in pair] if top else map(answer.probs.get, classes)
-    row = [name, *facts, *ranked]
+    row = [name, *facts.values(), *ranked]
     return row + [None]*(len(_csv_header(top, classes)) - len(row))
 
 def _text(value): return f'{value:.6g}' if isinstance(value, float) else '' if value is None else value

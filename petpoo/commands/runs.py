@@ -9,6 +9,7 @@ __all__ = ['SAMPLE', 'SETTINGS', 'sample_folder', 'load_images', 'read_settings'
 # %% ../../nbs/50a_runs.ipynb #e91d28c4
 import itertools, json, os, shutil, time
 from argparse import Namespace
+from collections import Counter
 from pathlib import Path
 from ..core import PetpooError, cache_dir
 from .options import LAYOUT_OPTIONS, layout_options, say
@@ -216,13 +217,21 @@ def run_images(
     return same.drop(columns='content').reset_index(drop=True), classes, notes
 
 # %% ../../nbs/50a_runs.ipynb #d915b5be
-def _open_set(args):
+def _can_be_open(args, spec):
+    "Whether the head for an open world fits: several breeds of cats and of dogs, bodies with an ImageNet layer."
+    from petpoo.train.models import PACKAGED
+    kinds = Counter(spec.species[o] for o in spec.classes)
+    plain = args.recipe == 'quick' and args.target == 'label' and not args.balance
+    return plain and {*args.arch.split('+')} <= {*PACKAGED} and kinds['cat'] > 1 < kinds['dog'] and len(kinds) == 2
+
+def _wants_open_set(args, spec):
     "Whether the head also tells pets from everything else; runs of version 0.1 have no such setting."
     wanted = getattr(args, 'open_set', False)
     if wanted and args.recipe == 'baseline':
         raise PetpooError('--open-set needs a pretrained body: choose another recipe than baseline')
-    return wanted
+    return _can_be_open(args, spec) if wanted is None else wanted
 
+# %% ../../nbs/50a_runs.ipynb #d02ee55d
 def run_learner(
     args: Namespace, # settings of the run
     table, # its images, from `load_images` or `run_images`
@@ -239,7 +248,7 @@ def run_learner(
     dls = get_dls(table, size=args.size or native_size(args.arch), resize=args.resize, target=args.target,
                   augment=not baseline, bs=args.batch_size, num_workers=args.workers, seed=args.seed, classes=classes)
     weighted = args.balance == 'weights'
-    if _open_set(args): return pet_learner(dls, args.arch, weighted=weighted, seed=args.seed)
+    if _wants_open_set(args, dls.spec): return pet_learner(dls, args.arch, weighted=weighted, seed=args.seed)
     return get_learner(dls, args.arch, pretrained=not baseline, weighted=weighted, seed=args.seed)
 
 # %% ../../nbs/50a_runs.ipynb #cc53559e

@@ -7,7 +7,7 @@ __all__ = ['train_command', 'train_parser']
 
 # %% ../../nbs/50b_train.ipynb #47aa7ec1
 import contextlib, json, sys, time
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from .options import (
     DATA_HELP, add_command, add_layout_options, count_option, path_option, positive_option, say, say_written,
     seed_option, share_option, size_option)
@@ -25,10 +25,35 @@ def _say_losses(history):
     losses = f'loss {last.train_loss:.3f} in training, {last.valid_loss:.3f} in validation'
     say(f'After {count(len(history), "epoch")}: {losses}')
 
+# %% ../../nbs/50b_train.ipynb #fa3a2088
+def _photos_of_others(args):
+    "The readable photos of none of the classes; None without any."
+    folder = getattr(args, 'others', None)
+    if not folder: return None
+    from petpoo.commands.photos import find_photos
+    found, _ = find_photos([folder])
+    good = [o for o in found if _is_readable(o)]
+    bad = f', {len(found) - len(good):,} more cannot be read' if len(good) < len(found) else ''
+    say(f'{count(len(good), "photo")} of other things in {folder}{bad}')
+    return good
+
+# %% ../../nbs/50b_train.ipynb #b7d34df1
+def _fit_itself(learn, args):
+    "Let a head fit itself on cached features; returns its loss in a history of one row."
+    import pandas as pd
+    began = time.perf_counter()
+    with learn.on_features(others=_photos_of_others(args)), learn.no_bar(), learn.no_logging():
+        _say_features(learn, time.perf_counter() - began)
+        seen, (loss, *metrics) = learn.validate(dl=learn.dls.train)[0], learn.validate()
+    say(f'Fitted the head by regression: loss {seen:.3f} in training, {loss:.3f} in validation')
+    named = {o.name: v for o, v in zip(learn.metrics, metrics)}
+    return pd.DataFrame([dict(epoch=0, train_loss=seen, valid_loss=loss, phase='head, by regression') | named])
+
 def _fit_head(learn, args):
     "Train the head on cached features; returns the history."
     from petpoo.train.checkpoints import Checkpoint
     from petpoo.train.heads import HEAD_EPOCHS, HEAD_LR
+    if hasattr(learn.model[1], 'prepare'): return _fit_itself(learn, args)
     began = time.perf_counter()
     with learn.on_features(), learn.no_bar(), learn.no_logging():
         _say_features(learn, time.perf_counter() - began)
@@ -151,6 +176,8 @@ def _data_options(add):
     add('--data', type=path_option, help=f'{DATA_HELP} (default: a drawn sample of pets)')
     add('--cleaning', type=path_option, metavar='CSV',
         help='drop and relabel images by this cleaning list, written by petpoo audit; no image file is changed')
+    add('--others', type=path_option, metavar='FOLDER',
+        help='photos of none of the classes, such as other breeds and wild animals, to learn what is not meant')
     add('--target', choices=['label', 'species'], default='label',
         help='what to learn\nlabel: the breed, or any other class (default)\nspecies: cat or dog only')
     add('--valid', type=share_option, default=0.2,
@@ -166,8 +193,9 @@ def _recipe_options(add):
         help='epochs of fine-tuning after the head, or of the baseline; quick has none (default: %(default)s)')
     add('--balance', choices=['weights', 'oversample'],
         help='compensate for rare classes\nweights: in the loss\noversample: show their images more often')
-    add('--open-set', action='store_true',
-        help='for cats and dogs: notice photos that show neither, by what ImageNet knows of them')
+    add('--open-set', action=BooleanOptionalAction,
+        help='for cats and dogs: know other breeds, wild animals and things by what ImageNet knows of them\n'
+             '(default: for the quick recipe on breeds of cats and of dogs)')
     add('--best', choices=['valid_loss', 'accuracy', 'precision', 'recall', 'f1'],
         help='keep the epoch with the best value of this metric, not the last one')
 

@@ -137,13 +137,14 @@ def write_evaluation(
     target: str = 'label', # what the classes are: 'label' or 'species'
     point: OperatingPoint|None = None, # reported and marked in the tables that have its class
     notes: list|tuple = (), # sentences for the head of the page, such as what was evaluated
+    more: list|tuple = (), # pieces of HTML for the end of the page
 ) -> dict: # 'label' or 'species' -> `Report`
     "Evaluate a predictions table and write the results into a folder."
     out, reports, sections = Path(out), {}, []
     for name, table in levels(df, species, target).items():
         reports[name], section = _level(name, table, species, point, out)
         sections.append(section)
-    _write_report(out/'report.html', reports[target], notes, sections)
+    _write_report(out/'report.html', reports[target], notes, [*sections, *more])
     figures = json.dumps({k: v.to_dict() for k, v in reports.items()}, indent=1)
     with atomic_path(out/'metrics.json') as p: p.write_text(figures)
     save_predictions(df, out/'predictions.csv')

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..core import PetpooError, sha256
 from ..classify.prediction import Prediction
 from ..report import html_text
-from .answers import answer_html, answer_level, answer_rows, as_sentence, breed_name, look_html, rows_html
+from .answers import answer_html, answer_rows, as_sentence, breed_name, has_answer, look_html, rows_html
 from .feedback import Feedback
 from .pool import InferencePool
 from .shampoo import with_article
@@ -54,7 +54,7 @@ async def answer_photo(
     pool = backend.pool
     try: p = await pool.predict(backend.uploads.get(visitor, id).data)
     except PetpooError as e: return status_html(as_sentence(e)), False
-    explainable = answer_level(p) in ('breed', 'species') and hasattr(pool.clf, 'explain')
+    explainable = has_answer(p) and hasattr(pool.clf, 'explain')
     return answer_html(p, pool.catalogue), explainable
 
 # %% ../../nbs/41b_events.ipynb #f63d1514

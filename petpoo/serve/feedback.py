@@ -106,7 +106,7 @@ def _new_row(name, label, species, answer, bundle):
     "What is known of a correction; `answer` is a `Prediction` or None."
     row = dict(name=name, label=label, species=species, bundle=bundle, at=_utc(datetime.now(timezone.utc)))
     if not answer: return row | dict(answer='', probability=None, known='')
-    return row | dict(answer=answer.label, probability=answer.confidence, known=answer.known)
+    return row | dict(answer=answer.label, probability=answer.confidence, known=answer.level)
 
 # %% ../../nbs/40d_feedback.ipynb #93607354
 class Feedback:

@@ -178,9 +178,11 @@ def lr_find(self: Learner,
 # %% ../../nbs/11c_training.ipynb #49c2b3a2
 @patch
 def history(self: Learner) -> pd.DataFrame: # epoch, train_loss, valid_loss and the metrics, a row an epoch
-    "Losses and metrics of the last fit; empty after `validate`, which begins a new record."
-    names = [o for o in self.recorder.metric_names if o not in ('epoch', 'time')]
-    rows = [dict(zip(names, map(float, o))) for o in self.recorder.values if len(o) == len(names)] # not `validate`'s
+    "Losses and metrics of the last fit; empty before any, and after `validate`, which begins a new record."
+    kept = self.recorder if hasattr(self, 'recorder') else None # no record before the first fit
+    names = [o for o in getattr(kept, 'metric_names', ()) if o not in ('epoch', 'time')]
+    values = kept.values if names else []
+    rows = [dict(zip(names, map(float, o))) for o in values if len(o) == len(names)] # not `validate`'s
     return pd.DataFrame([dict(epoch=i) | o for i, o in enumerate(rows, 1)], columns=['epoch', *names])
 
 # %% ../../nbs/11c_training.ipynb #a1ecc26b
