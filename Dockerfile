@@ -2,8 +2,7 @@
 # .ci/container.sh runs the lines of this file in a fresh virtual environment.
 FROM python:3.12-slim
 COPY . /tmp/petpoo
-RUN pip install --no-cache-dir 'numpy>=1.26' 'pillow>=10.4,<13' 'onnxruntime>=1.20' 'gradio>=6,<7' 'uvicorn>=0.34,<1' 'pillow-heif>=0.22' 'fastcore>=1.14.5,<2'
-RUN pip install --no-cache-dir --no-deps /tmp/petpoo
+RUN pip install --no-cache-dir '/tmp/petpoo[app]'
 RUN useradd --uid 10001 --create-home petpoo && mkdir /feedback && chown petpoo /feedback && rm -rf /tmp/petpoo
 USER petpoo
 WORKDIR /home/petpoo

@@ -10,6 +10,7 @@ cfg = parser['DEFAULT']
 def extra(name): return cfg.get(f'{name}_requirements', '').split()
 
 extras = {name: extra(name) for name in cfg.get('extras', 'dev').split()}
+extras['dev'] = extras['train'] + extras['dev'] # the notebooks train
 
 setup(
     name=cfg['lib_name'],

@@ -45,7 +45,7 @@ def wait_for(url, process, seconds=120):
 
 class Visit:
     "A page that notes every request and every error."
-    def __init__(self, browser, url, **options):
+    def __init__(self, browser, url, heading='Which breed is it', **options):
         self.requests, self.errors, self.url = [], [], url
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
@@ -54,7 +54,7 @@ class Visit:
         self.page.on('console', lambda o: self.errors.append(o.text) if o.type == 'error' else None)
         self.page.on('pageerror', lambda o: self.errors.append(str(o)))
         self.page.goto(url)
-        self.page.get_by_role('heading', name='Which breed is it').wait_for()
+        self.page.get_by_role('heading', name=heading).wait_for()
         self.page.wait_for_load_state('networkidle')
 
     def clear(self):
@@ -96,7 +96,7 @@ def drive(browser, url, photos, shots, feedback):
     visit.ask(photos['blue'], 'Pug')
     expect(visit.page.locator('.petpoo-card')).to_contain_text('Dog Calm')
     visit.page.get_by_role('button', name='Why this answer?').click()
-    expect(visit.page.locator('.petpoo-look img')).to_be_visible()
+    expect(visit.page.locator('.petpoo-look figure > img')).to_be_visible()
     shoot(visit, shots, '2-breed')
     visit.ask(photos['green'], 'This is a dog, but we are not sure of the breed')
     shoot(visit, shots, '3-species')
@@ -115,10 +115,10 @@ def correct(visit, shots, feedback):
     page = visit.page
     page.get_by_role('button', name="That's wrong").focus()
     page.keyboard.press('Enter')
-    page.get_by_label('The right breed').focus()
+    page.get_by_label('The right answer').focus()
     page.keyboard.type('Bir', delay=50)
     page.keyboard.press('Enter')
-    expect(page.get_by_label('The right breed')).to_have_value('Birman')
+    expect(page.get_by_label('The right answer')).to_have_value('Birman')
     send = page.get_by_role('button', name='Send the photo')
     send.focus(); page.keyboard.press('Enter')
     expect(page.get_by_text('Nothing was kept')).to_be_visible()
@@ -150,6 +150,22 @@ def phone(browser, url, photos, shots):
     shoot(visit, shots, '9-phone-dark')
     visit.close()
 
+def other_classes(browser, url, photos, shots):
+    "A bundle of flowers on a slow line: the bar is seen at once, and no word speaks of pets."
+    visit = Visit(browser, url, heading='Poppy, Oxeye daisy', viewport=dict(width=390, height=844))
+    network = visit.context.new_cdp_session(visit.page)
+    network.send('Network.enable')
+    network.send('Network.emulateNetworkConditions', dict(offline=False, latency=2000, downloadThroughput=-1, uploadThroughput=-1))
+    visit.page.locator('#photo input[type=file]').set_input_files(photos['red'])
+    expect(visit.page.locator('html[data-sending=answer]')).to_be_attached(timeout=1500)
+    shoot(visit, shots, '10-sending')
+    expect(visit.page.locator('.petpoo h2')).to_contain_text('Poppy')
+    expect(visit.page.locator('html[data-sending]')).to_have_count(0)
+    words = set(visit.page.inner_text('body').lower().split()) & {'breed', 'shampoo', 'cat', 'dog'}
+    assert not words, words
+    shoot(visit, shots, '11-flowers')
+    visit.close()
+
 def measure(browser, url, photos, n=10):
     "Milliseconds from the choice of the photo to the answer on the page, after warm-up."
     visit = Visit(browser, url)
@@ -177,6 +193,11 @@ def main():
         try:
             drive(browser, url, photos, shots, work/'feedback')
             phone(browser, url, photos, shots)
+        finally: process.terminate()
+        names = ['poppy', 'oxeye_daisy', 'clover', 'cornflower']
+        flowers = toy_bundle(work/'flowers', classes=names, species=dict.fromkeys(names, ''))
+        process, url = served(flowers, work/'feedback', 'plain')
+        try: other_classes(browser, url, photos, shots)
         finally: process.terminate()
         process, url = served('packaged', work/'feedback', 'plain')
         try: median, worst = measure(browser, url, photos)

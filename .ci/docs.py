@@ -34,6 +34,7 @@ FOLDERS = dict( # title of a group of modules -> its purpose
     train='Learners, checkpoints and cached features',
     evaluate='Everything that follows from a table of predictions, and where the mistakes are',
     classify='The portable classifier: export, check, load, predict',
+    scale='One map over any number of images, on this machine or on a cluster',
     serve='The web page',
     commands='What each command of the shell does',
     shared='Names, pixels, tables and reports that every folder uses')

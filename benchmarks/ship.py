@@ -127,6 +127,7 @@ def check(figures):
 
 # --- the classifier ---
 
+LICENSE, MEASURED = 'cc-by-sa-4.0', 'Oxford-IIIT Pet, and other photographs where a figure names them'
 COMMAND = 'python benchmarks/ship.py oxford-iiit-pet --pets ... --breeds ... --wild ... --things ... --pictures ...'
 NOTES = """## How it was made
 
@@ -168,7 +169,7 @@ def main():
     is_pet = np.array([any(Path(f) in Path(o).parents for f in args.pets) for o in others])
     threshold = float(np.quantile(asked['others']['known'][is_pet], 1 - TAKEN))
     notes = NOTES.format(command=COMMAND, seed=SEED, n_others=len(others))
-    options = dict(threshold=threshold, weights=False, notes=notes)
+    options = dict(threshold=threshold, weights=False, notes=notes, license=LICENSE, dataset=MEASURED)
     draft = export_bundle(learn, Path(args.out).with_name('draft'), **options)
     figures = measure(draft, asked, others, args)
     clf = export_bundle(learn, args.out, figures, **options)

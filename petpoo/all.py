@@ -21,6 +21,7 @@ from .data.layouts import *
 from .data.factories import *
 from .data.balance import *
 from .data.show import *
+from .data.similar import *
 from .data.cleaning import *
 from .data.audit import *
 from .data.review import *

@@ -11,35 +11,67 @@ import petpoo
 from .commands.bundles import export_parser, info_parser
 from .commands.data import audit_parser, cache_parser
 from .commands.evaluate import compare_parser, evaluate_parser
+from .commands.options import command_output, path_option
 from .commands.predict import predict_parser
+from .commands.score import score_parser
 from .commands.serve import app_parser, feedback_parser
 from .commands.train import train_parser
-from .core import PetpooError
+from .core import PetpooError, optional_import
 from .names import safe_output, shown
 
+# %% ../nbs/51_cli.ipynb #f0ad0890
+def _all_actions(parser):
+    "The actions of a parser and of its commands."
+    for o in parser._actions:
+        yield o
+        if isinstance(o, argparse._SubParsersAction):
+            for command in o.choices.values(): yield from _all_actions(command)
+
+class _PrintCompletion(argparse.Action):
+    "Print the completion for a shell, and exit."
+    def __call__(self, parser, namespace, shell, option=None):
+        shtab = optional_import('shtab', 'completion')
+        for o in _all_actions(parser):
+            if o.type is path_option: o.complete = shtab.FILE
+        print(shtab.complete(parser, shell))
+        parser.exit()
+
 # %% ../nbs/51_cli.ipynb #36604ad9
-_PARSERS = (audit_parser, train_parser, evaluate_parser, compare_parser, predict_parser, export_parser, info_parser,
-            app_parser, feedback_parser, cache_parser)
+_PARSERS = (audit_parser, train_parser, evaluate_parser, compare_parser, predict_parser, score_parser, export_parser,
+            info_parser, app_parser, feedback_parser, cache_parser)
+
+_EPILOG = """petpoo train works without any data; petpoo COMMAND --help explains a command and shows examples.
+
+exit codes:
+  0    success
+  1    an error that you can fix; one line tells what and where
+  2    wrong usage
+  130  interrupted
+  141  the reader of the output went away"""
 
 def make_parser() -> argparse.ArgumentParser:
     "The parser of `petpoo`, with all commands."
     parser = argparse.ArgumentParser(
         'petpoo', description='From a folder of pet photographs to a measured classifier and a web page.',
-        epilog='petpoo train works without any data; petpoo COMMAND --help explains a command and shows examples.')
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_EPILOG)
     parser.add_argument('--version', action='version', version=f'petpoo {petpoo.__version__}')
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
-    commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+    parser.add_argument('--print-completion', action=_PrintCompletion, metavar='SHELL', choices=['bash', 'zsh', 'tcsh'],
+                        help='print what completes petpoo in a shell: bash, zsh or tcsh')
+    commands = parser.add_subparsers(title='commands', metavar='COMMAND', dest='command', required=True)
     for add in _PARSERS: add(commands)
     return parser
 
 # %% ../nbs/51_cli.ipynb #3ebe2089
+_ANSWERING = 'predict', 'info', 'cache', 'score' # commands whose output is what was asked for
+
 def _run_command(args):
     "Run a command with only those warnings that its user can act on."
     with warnings.catch_warnings():
         if not args.debug: warnings.filterwarnings('ignore', module='torch|timm|fastai|PIL')
         warnings.filterwarnings('ignore', message='Glyph') # a font lacks a letter, and the plot shows a box
         warnings.showwarning = lambda message, *_: print(f'petpoo: {shown(message)}', file=sys.stderr)
-        code = args.run(args) or 0
+        with command_output(args, answers=args.command in _ANSWERING): code = args.run(args) or 0
         sys.stdout.flush()
         return code
 
@@ -59,9 +91,13 @@ def main(
 ) -> int: # exit code: 0 success, 1 an error the user can fix, 2 wrong usage, 130 interrupted, 141 the output was closed
     "Run the command `petpoo`."
     with safe_output():
-        args = make_parser().parse_args(argv)
-        try: return _run_command(args)
+        args = argparse.Namespace(debug=False)
+        try: return _run_command(make_parser().parse_args(argv, args))
         except BrokenPipeError: return _closed_pipe()
+        except ModuleNotFoundError as e:
+            if args.debug: raise
+            _print_error(f'this needs the package {e.name}, which answering does not: pip install \'petpoo[train]\'')
+            return 1
         except (PetpooError, OSError) as e:
             if args.debug: raise
             _print_error(e if isinstance(e, PetpooError) else f'{e.filename or "a file"}: {e.strerror or e}')

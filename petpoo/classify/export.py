@@ -6,9 +6,10 @@
 __all__ = ['MAX_LOSS', 'raw_outputs', 'sample_images', 'compare_eight_bit', 'export_bundle', 'load_weights']
 
 # %% ../../nbs/31c_export.ipynb #dfb9d891
-import contextlib, itertools, logging, time
+import contextlib, logging, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-import numpy as np
+import numpy as np, torch
 from fastai.learner import Learner
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -16,13 +17,14 @@ from .bundle import write_config
 from .calibration import calibrate, fit_levels, reuse_calibration
 from .card import model_card
 from .inference import Classifier, preprocess
-from .onnx_graph import score_name, write_graph
+from .onnx_graph import head_outputs, score_name, write_graph
 from .runtime import vouch
-from ..core import PetpooError, atomic_folder, environment
+from ..core import PetpooError, atomic_folder, cores, environment
 from ..data.table import fingerprint
 from ..places import is_place
 from ..names import OUTPUTS, first_line
-from ..train.heads import cross_fitted
+from ..train.features import get_features
+from ..train.heads import cross_fitted, knows_features
 
 # %% ../../nbs/31c_export.ipynb #77c503e3
 def _prepared(paths, config):
@@ -37,13 +39,13 @@ def raw_outputs(
     paths: list[str], # image files
 ) -> tuple[dict[str, np.ndarray], np.ndarray]: # output -> (n, ...), and the n rows that could be read
     "The outputs of a graph for many photos."
-    rows, ready = [], _prepared(paths, config)
-    found = [[np.empty((0, len(config['classes'])), np.float32), np.empty(0, np.float32)]]
-    while batch := list(itertools.islice(ready, 16)):
-        rows += [row for row, _ in batch]
-        found.append(engine(np.stack([x for _, x in batch])))
-    found = found[1:] or found
-    return dict(zip(OUTPUTS, (np.concatenate(o) for o in zip(*found)))), np.array(rows, int)
+    def ask(path):
+        with contextlib.suppress(PetpooError): return engine(preprocess(path, config)[None])
+    with ThreadPoolExecutor(cores()) as pool: found = list(pool.map(ask, paths))
+    rows = np.array([i for i, o in enumerate(found) if o], int)
+    none = [np.empty((0, len(config['classes'])), np.float32), np.empty(0, np.float32)]
+    answers = [np.concatenate(o) for o in zip(*filter(None, found))] or none
+    return dict(zip(OUTPUTS, answers)), rows
 
 # %% ../../nbs/31c_export.ipynb #97c50989
 def sample_images(
@@ -155,10 +157,17 @@ def _try_eight_bit(folder, learn, paths, truth):
     eight.unlink(missing_ok=True)
     return found
 
+def _outputs_for(learn, clf, paths):
+    "What the network returns for photos, if possible by cached features, and the rows that could be read."
+    if knows_features(learn) and 'eight_bit' not in clf.config:
+        with contextlib.suppress(PetpooError): # a file has vanished
+            x = torch.from_numpy(get_features(learn, paths)[:, 0].astype(np.float32))
+            return dict(zip(OUTPUTS, head_outputs(learn.model[1], x))), np.arange(len(paths))
+    return raw_outputs(clf.engine, clf.config, paths)
+
 def _calibrate_bundle(folder, config, learn, paths, truth, threshold, rule):
     "Fit the calibration on the photos that can be read, and count the others."
-    clf = Classifier(folder)
-    found, rows = raw_outputs(clf.engine, clf.config, paths)
+    found, rows = _outputs_for(learn, Classifier(folder), paths)
     config['data'] |= dict(n_fit=len(rows), unreadable=len(truth) - len(rows))
     calibrate(config, found['logits'], found['known'], truth[rows], score_name(learn.model), threshold, rule)
 
@@ -169,7 +178,7 @@ def _calibrate_cross_fitted(config, asked, model, threshold, rule):
     config['data'] |= dict(cross_fitted=True, n_fit=n, n_train=n, n_valid=n if n > data['n_train'] else data['n_valid'],
                            held_out=n <= data['n_train'])
     calibrate(config, known['logits'], known['known'], known['y'], score_name(model), threshold, rule)
-    fit_levels(config, asked)
+    if config.get('neighbours'): fit_levels(config, asked)
 
 def _save_weights(model, file):
     save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, file)
@@ -179,7 +188,7 @@ def export_bundle(
     learn: Learner, # from `petpoo.train.training.get_learner` or `petpoo.train.pethead.pet_learner`
     folder: str|Path, # where the bundle goes; an existing one is replaced
     figures: dict|None = None, # name -> dict(value, low, high), as measured: for config.json and the model card
-    n_check: int = 200, # validation images on which bundle and learner are compared
+    n_check: int = 16, # validation images on which bundle and learner are compared
     n_fit: int = 2000, # most validation images to fit temperature and threshold on
     operating_point: dict|None = None, # for `choose_threshold`: dict(positive='cat', recall=0.99); None: most probable
     threshold: float|None = None, # least score of a known photo; None: 97% of the validation images count as known
@@ -187,6 +196,8 @@ def export_bundle(
     measured: dict|None = None, # config of a bundle made without the validation images: reuse its calibration
     weights: bool = True, # write weights.safetensors, to train on
     notes: str = '', # Markdown for the end of the model card
+    license: str = 'other', # of the weights, for the model card
+    dataset: str = '', # what the figures were measured on, for the model card
 ) -> Classifier: # the bundle, loaded
     "Write a learner as a bundle. Unreadable images are left out. Raises `PetpooError` unless both answer alike."
     config = _first_config(learn, figures or {})
@@ -201,7 +212,8 @@ def export_bundle(
         elif measured: reuse_calibration(config, measured)
         else: _calibrate_bundle(tmp, config, learn, paths, truth, threshold, operating_point)
         if weights: _save_weights(learn.model, tmp/'weights.safetensors')
-        (tmp/'README.md').write_text(model_card(config, notes), encoding='utf-8', errors='replace')
+        card = model_card(config, notes, license, dataset)
+        (tmp/'README.md').write_text(card, encoding='utf-8', errors='replace')
         write_config(tmp, config)
     return Classifier(folder)
 

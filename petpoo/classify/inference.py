@@ -6,23 +6,26 @@
 __all__ = ['preprocess', 'softmax', 'Classifier', 'Explanation']
 
 # %% ../../nbs/30_inference.ipynb #41733dbf
-import os, sys
+import os, threading, warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from PIL import Image
 from .bundle import read_config
 from .gallery import draw_answers, small_copy
+from .heat import heat_html, heat_overlay
 from .prediction import Prediction, make_prediction
 from .runtime import fastest, make_engine
-from ..core import PetpooError, local_path
+from ..coats import with_coat
+from ..core import PetpooError, cores, local_path
 from ..names import OUTPUTS
 from ..places import place_of
-from ..image import is_tensor, is_url, load_image
+from ..progress import progress as with_progress
+from ..image import is_tensor, is_url, load_image, to_input
 
 # %% ../../nbs/30_inference.ipynb #9a0f6f9b
 def preprocess(
@@ -31,12 +34,7 @@ def preprocess(
 ) -> np.ndarray: # float32 (3, height, width)
     "Read and resize a photo, and scale it by `(x/255 - mean)/std`; raises `PetpooError` if it cannot be read."
     if isinstance(x, (str, os.PathLike)) and not is_url(x) and not place_of(os.fspath(x)): x = local_path(os.fspath(x))
-    pixels = np.asarray(load_image(x, config['size'], config['resize']))
-    mean, std = np.float32(config['mean']), np.float32(config['std'])
-    levels = (np.arange(256, dtype=np.float32)[:, None]/255 - mean)/std
-    out = np.empty((3, *pixels.shape[:2]), np.float32)
-    for c in range(3): np.take(levels[:, c], pixels[..., c], out=out[c], mode='clip')
-    return out
+    return to_input(np.asarray(load_image(x, config['size'], config['resize'])), config['mean'], config['std'])
 
 # %% ../../nbs/30_inference.ipynb #4d6a6515
 def softmax(
@@ -49,10 +47,6 @@ def softmax(
     return e/e.sum(axis=-1, keepdims=True)
 
 # %% ../../nbs/30_inference.ipynb #e06a5f60
-def _cores():
-    "The number of cores that this process may use."
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-
 def _check_count(n, name):
     if type(n) is not int or n < 1: raise PetpooError(f'{name} must be a whole number above 0, not {n!r}')
 
@@ -61,15 +55,16 @@ class Classifier:
     "A bundle that answers. Threads may share one object."
     def __init__(self,
         folder: str|Path, # a bundle
-        threads: int|None = None, # to compute, and to read photos in a batch; None: one per core
+        threads: int|None = None, # to compute, and to answer many photos; None: one per core
         engine: str = 'onnxruntime', # or 'openvino', or 'fastest', which times both (see `petpoo.classify.runtime`)
     ):
-        self.threads = _cores() if threads is None else threads
+        self.threads = cores() if threads is None else threads
         _check_count(self.threads, 'threads')
         self.folder = local_path(folder)
         self.config, graph = read_config(self.folder), self.folder/'model.onnx'
         if engine == 'fastest': engine = fastest(graph, self.config['size'], self.threads)
         self.engine_name, self.engine = engine, make_engine(engine, graph, self.threads)
+        self._many, self._lock = None, threading.Lock()
         self._check_graph()
 
     def __repr__(self):
@@ -89,9 +84,9 @@ def _outputs_of(config):
     return OUTPUTS[:4 if config.get('neighbours') else 2 if config['abstention'] else 1]
 
 @patch
-def _run_graph(self: Classifier, batch, keep=True):
+def _run_graph(self: Classifier, batch, keep=True, engine=None):
     "Output name -> array, for the outputs that the bundle uses."
-    found = dict(zip(_outputs_of(self.config), self.engine(batch, keep)))
+    found = dict(zip(_outputs_of(self.config), (engine or self.engine)(batch, keep)))
     if not all(np.isfinite(o).all() for o in found.values()):
         raise PetpooError(f'{self.folder/"model.onnx"} returns values that are not a number: export it again')
     return found
@@ -128,9 +123,9 @@ def probs(self: Classifier,
 
 # %% ../../nbs/30_inference.ipynb #8f46e06b
 @patch
-def _answer_batch(self: Classifier, batch):
+def _answer_batch(self: Classifier, batch, engine=None):
     "A `Prediction` for each prepared photo."
-    found = self._run_graph(batch)
+    found = self._run_graph(batch, engine=engine)
     probs = softmax(found.pop('logits'), self.config['temperature'])
     rows = zip(*found.values()) if found else [()]*len(probs)
     return [make_prediction(p, self.config, *row) for p, row in zip(probs, rows)]
@@ -156,26 +151,38 @@ def _in_batches(xs, n):
     xs = iter(xs)
     while batch := list(islice(xs, n)): yield batch
 
-def _read_photo(x, config):
-    "The prepared photo, or a `Prediction` with the error."
-    try: return preprocess(x, config)
+def _answer_one(clf, engine, x):
+    "The answer to one photo; a photo that cannot be read gives an answer with the error."
+    try: ready = preprocess(x, clf.config)
     except PetpooError as e: return Prediction(error=str(e))
-
-def _answer_read(classifier, read):
-    "The predictions for one batch of results of `_read_photo`, in order."
-    good = [o for o in read if not isinstance(o, Prediction)]
-    found = iter(classifier._answer_batch(np.stack(good)) if good else ())
-    return [o if isinstance(o, Prediction) else next(found) for o in read]
+    return clf._answer_batch(ready[None], engine)[0]
 
 # %% ../../nbs/30_inference.ipynb #c7d0324b
-def _stream(classifier, xs, batch_size, workers):
-    "Answer one batch while the next one is read."
+def _answer_in_threads(clf, engine, xs, workers):
+    "Answer photos in threads, in order; twice as many photos as threads are taken in advance."
     with ThreadPoolExecutor(workers) as pool:
         ahead = deque()
-        for batch in _in_batches(xs, batch_size):
-            ahead.append([pool.submit(_read_photo, x, classifier.config) for x in batch])
-            if len(ahead) > 1: yield from _answer_read(classifier, [o.result() for o in ahead.popleft()])
-        for batch in ahead: yield from _answer_read(classifier, [o.result() for o in batch])
+        for x in xs:
+            ahead.append(pool.submit(_answer_one, clf, engine, x))
+            if len(ahead) > 2*workers: yield ahead.popleft().result()
+        for o in ahead: yield o.result()
+
+# %% ../../nbs/30_inference.ipynb #4b836935
+_SINGLY = 16 # photos that are answered by the engine for single photos
+
+@patch
+def _engine_for_many(self: Classifier):
+    "An engine that computes one photo in each thread."
+    if self.threads == 1: return self.engine
+    with self._lock:
+        self._many = self._many or make_engine(self.engine_name, self.folder/'model.onnx', self.threads, self.threads)
+        return self._many
+
+def _stream(clf, xs, workers):
+    "Answer a few photos at once, and then many."
+    xs = iter(xs)
+    yield from _answer_in_threads(clf, clf.engine, islice(xs, _SINGLY), workers)
+    for x in xs: yield from _answer_in_threads(clf, clf._engine_for_many(), chain([x], xs), workers)
 
 # %% ../../nbs/30_inference.ipynb #1119f298
 def _is_photo(x):
@@ -183,34 +190,27 @@ def _is_photo(x):
     if isinstance(x, (str, os.PathLike, bytes, Image.Image)) or hasattr(x, 'read'): return True
     return (isinstance(x, np.ndarray) or is_tensor(x)) and x.ndim in (2, 3)
 
-def _check_photos(xs, batch_size):
+def _check_photos(xs):
     if _is_photo(xs):
         raise PetpooError('predict_batch takes many photos, in a list or another iterable: use predict for one')
-    _check_count(batch_size, 'batch_size')
-
-# %% ../../nbs/30_inference.ipynb #865bd061
-def _counted(answers, total):
-    "The same answers, with a count on the terminal."
-    n, of_total = 0, f' of {total:,}' if total else ''
-    for n, o in enumerate(answers, 1):
-        if n % 16 == 0: print(f'\r{n:,}{of_total} photos', end='', file=sys.stderr, flush=True)
-        yield o
-    print(f'\r{n:,} photos answered' + ' '*12, file=sys.stderr)
 
 # %% ../../nbs/30_inference.ipynb #11d47d29
 @patch
 def predict_batch(self: Classifier,
     xs, # any iterable of photos, each as for `predict`; it may be endless
-    batch_size: int = 4, # photos that go through the network together; more of them take more memory
-    workers: int|None = None, # threads that read photos; None: as many as `threads`
-    progress: bool = False, # show a count on the terminal
+    batch_size: int|None = None, # without effect since version 0.3; it will go
+    workers: int|None = None, # threads that read and answer photos; None: as many as `threads`
+    progress: bool = False, # show count, rate and time left on the error stream
 ): # yields a `Prediction` for each photo, in order; if a photo cannot be read, its `error` says why
     "Answer many photos in bounded memory; a bad photo does not stop the others."
-    _check_photos(xs, batch_size)
+    _check_photos(xs)
+    if batch_size is not None:
+        warnings.warn('batch_size has no effect: leave it out', DeprecationWarning, stacklevel=2)
     workers = self.threads if workers is None else workers
     _check_count(workers, 'workers')
-    found = _stream(self, xs, batch_size, workers)
-    return _counted(found, len(xs) if hasattr(xs, '__len__') else None) if progress else found
+    found = _stream(self, xs, workers)
+    if not progress: return found
+    return with_progress(found, len(xs) if hasattr(xs, '__len__') else None, 'answering', unit=' photos')
 
 # %% ../../nbs/30_inference.ipynb #cb89c0ab
 @patch
@@ -232,16 +232,9 @@ def show(self: Classifier,
     return draw_answers(figure, images, answers, truth, self.config['species'], columns)
 
 # %% ../../nbs/30_inference.ipynb #fde9474a
-def _with_bar(answers, total):
-    "The same answers, with a progress bar where someone sees it; a few photos need none."
-    from fastcore.imports import IN_NOTEBOOK
-    from fastprogress.fastprogress import progress_bar
-    visible = total > 64 and (IN_NOTEBOOK or sys.stdout.isatty())
-    return progress_bar(answers, total=total, leave=False) if visible else answers
-
 def _all_probs(clf, paths):
     "The probabilities of readable photos, (N, classes)."
-    answers = list(_with_bar(clf.predict_batch(paths), len(paths)))
+    answers = list(clf.predict_batch(paths, progress=True))
     bad = [o.error for o in answers if o.error]
     if bad:
         raise PetpooError(
@@ -262,19 +255,17 @@ def predictions(self: Classifier,
 # %% ../../nbs/30_inference.ipynb #2b3244a9
 @dataclass(frozen=True)
 class Explanation:
-    "A photo, and how much each part of it supports an answer; displays the photo with the other parts dimmed."
+    "A photo, and how much each part of it supports an answer; displays the photo, coloured where it does."
     image: Image.Image # as the network sees it
-    heat: np.ndarray # (grid, grid): fall of the log probability when that part is covered, in nats
-    of: str # a class or a species
+    heat: np.ndarray # (grid, grid): fall of the margin when that part is covered, in nats
+    of: str # a class, a species, or a species with its coat
     p: float # its probability with nothing covered
 
     def overlay(self) -> Image.Image: # of the size of `image`
-        "The photo, bright where covering lowers the probability most, and dim elsewhere."
-        share = self.heat.clip(0)/max(self.heat.max(), 1e-9)
-        mask = Image.fromarray((255*share).astype(np.uint8)).resize(self.image.size, Image.Resampling.BICUBIC)
-        return Image.composite(self.image, self.image.point(lambda v: v//4), mask)
+        "The photo in grey, coloured where covering lowers the margin most."
+        return heat_overlay(self.image, self.heat)
 
-    def _repr_png_(self): return self.overlay()._repr_png_()
+    def _repr_html_(self): return heat_html(self.image, self.heat, self.of)
 
 # %% ../../nbs/30_inference.ipynb #bb9e3467
 def _spans(n, grid):
@@ -293,14 +284,35 @@ def _covered(x, grid):
             yield hidden
 
 # %% ../../nbs/30_inference.ipynb #6741ae95
-def _log_probability(answer, of): return np.log(max((answer.species_probs | answer.probs)[of], 1e-12))
+def _coat_groups(config):
+    "The species and coat of each column of the output `joint`, in words."
+    rows = [config['coats'][o] for o in [*config['classes'], *config['neighbours']]]
+    return [with_coat(o['species'], o['coat']) for o in rows]
 
 def _explained(clf, answer, of):
-    "The class or species to explain: `of` if it is given, else the finest level that is known."
-    of = of or (answer.species if answer.level in ('coat', 'species') and answer.species else answer.label)
-    if of in {**answer.probs, **answer.species_probs}: return of
-    raise PetpooError(f'{of!r} is neither a class nor a species of {clf.folder}')
+    "What to explain, the output to read, and the group of each of its columns; '': the finest level that is known."
+    species = [clf.config['species'][o] for o in clf.classes]
+    if not of and answer.level == 'coat':
+        return with_coat(answer.species, answer.coat), 'joint', _coat_groups(clf.config)
+    if not of: of = answer.species if answer.level == 'species' and len({*species}) > 1 else ''
+    of = of or answer.label
+    groups = clf.classes if of in clf.classes else species
+    if of in groups and len({*groups}) > 1: return of, 'logits', groups
+    raise PetpooError(f'{of!r} is neither a class nor a species that {clf.folder} tells from others')
 
+# %% ../../nbs/30_inference.ipynb #178f945c
+def _group_logits(values, groups):
+    "A column for each group: the log of the summed exponentials of its columns."
+    named = {name: [i for i, o in enumerate(groups) if o == name] for name in groups}
+    return [*named], np.stack([np.logaddexp.reduce(values[:, i], axis=1) for i in named.values()], axis=1)
+
+def _margins(values, groups, of):
+    "The log-odds of one group against the best of the others, and its probability, for each row."
+    names, logits = _group_logits(np.float64(values), groups)
+    at = names.index(of)
+    return logits[:, at] - np.delete(logits, at, axis=1).max(axis=1), softmax(logits)[:, at]
+
+# %% ../../nbs/30_inference.ipynb #f2421848
 def _to_image(x, config):
     "The photo in a network's input."
     mean, std = (np.float32(config[o])[:, None, None] for o in ('mean', 'std'))
@@ -310,15 +322,16 @@ def _to_image(x, config):
 @patch
 def explain(self: Classifier,
     x, # as for `predict`
-    of: str = '', # a class or a species; '': the answer, which is the species if the breed is uncertain
+    of: str = '', # a class or a species; '': the answer, which is a coat or a species if the breed is uncertain
     grid: int = 8, # cells across and down
 ) -> Explanation:
     "Measure which parts of a photo support an answer; raises `PetpooError` for an unknown class."
     _check_count(grid, 'grid')
     ready = preprocess(x, self.config)
-    answer = self._answer_batch(ready[None])[0]
-    of = _explained(self, answer, of)
-    covered = [o for batch in _in_batches(_covered(ready, grid), 4) for o in self._answer_batch(np.stack(batch))]
-    before, after = _log_probability(answer, of), [_log_probability(o, of) for o in covered]
-    heat = before - np.reshape(after, (grid, grid))
-    return Explanation(_to_image(ready, self.config), heat, of, float(np.exp(before)))
+    of, output, groups = _explained(self, self._answer_batch(ready[None])[0], of)
+    batches = _in_batches(chain([ready], _covered(ready, grid)), 4)
+    values = np.concatenate([self._run_graph(np.stack(o))[output] for o in batches])
+    if output == 'logits': values = values/self.config['temperature']
+    margins, p = _margins(values, groups, of)
+    heat = margins[0] - margins[1:].reshape(grid, grid)
+    return Explanation(_to_image(ready, self.config), heat, of, float(p[0]))

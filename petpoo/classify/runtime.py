@@ -13,7 +13,7 @@ import petpoo
 from ..core import (
     PetpooError, atomic_path, cache_dir, environment, installed_version, optional_import, sha256, start_python)
 from .graph import check_graph
-from ..names import first_line
+from ..names import OUTPUTS, first_line
 
 # %% ../../nbs/29a_runtime.ipynb #80589fa3
 os.environ['ORT_DISABLE_TELEMETRY'] = '1'
@@ -54,8 +54,9 @@ class OnnxRuntime:
     def __init__(self,
         file: str|Path, # a graph with one input
         threads: int, # for computation
+        at_once: int = 1, # photos that are sent at the same time; they share the threads
     ):
-        self.file, self.session = Path(file), _open_session(file, threads)
+        self.file, self.session = Path(file), _open_session(file, max(1, threads//at_once))
         self.inputs = [o.name for o in self.session.get_inputs()]
         self.outputs = [o.name for o in self.session.get_outputs()]
         _give_back()
@@ -69,24 +70,35 @@ class OnnxRuntime:
         except Exception as e: raise _wrong_batch(self.file, batch, first_line(e)) from e
 
 # %% ../../nbs/29a_runtime.ipynb #08771e35
-def _compile_model(ov, file, threads):
-    options = dict(PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=threads)
+def _compile_model(ov, file, threads, at_once):
+    hint = dict(PERFORMANCE_HINT='THROUGHPUT', NUM_STREAMS=at_once) if at_once > 1 else dict(PERFORMANCE_HINT='LATENCY')
+    options = dict(hint, INFERENCE_NUM_THREADS=threads)
     try: return ov.Core().compile_model(str(file), 'CPU', options)
     except Exception as e:
         version, why = installed_version('openvino'), first_line(e)
         raise PetpooError(f'{file} is not a model that OpenVINO {version} can load: {why}') from e
 
 # %% ../../nbs/29a_runtime.ipynb #a7891042
+def _name_of(port):
+    "The name of an input or output."
+    return next((o for o in OUTPUTS if o in port.names), port.any_name)
+
+_FIRST = threading.Lock()
+
 class OpenVino:
     "A graph on OpenVINO, in the precision that OpenVINO prefers for this processor."
     def __init__(self,
         file: str|Path, # a graph with one input
         threads: int, # for computation
+        at_once: int = 1, # photos that are sent at the same time; they share the threads
     ):
         ov = optional_import('openvino', 'openvino')
-        self.file, self.local, self.model = Path(file), threading.local(), _compile_model(ov, file, threads)
-        self.inputs, self.outputs = ([o.any_name for o in side] for side in (self.model.inputs, self.model.outputs))
+        self.file, self.local = Path(file), threading.local()
+        self.model = _compile_model(ov, file, threads, at_once)
+        self.inputs, self.outputs = ([_name_of(o) for o in side] for side in (self.model.inputs, self.model.outputs))
         self.fits = lambda shape: self.model.inputs[0].partial_shape.compatible(ov.PartialShape(shape))
+        smallest = [int(o.min_length) or 1 for o in self.model.inputs[0].partial_shape]
+        with _FIRST: self(np.zeros(smallest, np.float32), keep=False)
         _give_back()
 
     def __call__(self,
@@ -215,11 +227,12 @@ def make_engine(
     name: str, # 'onnxruntime' or 'openvino'
     file: str|Path, # a bundle's model.onnx
     threads: int, # for computation
+    at_once: int = 1, # photos that are sent at the same time; they share the threads
 ): # an `OnnxRuntime` or an `OpenVino`
     "Load a graph into an engine, after a check and a trial if it is unknown; raises `PetpooError` if it is refused."
     if name not in ENGINES: raise PetpooError(f'no engine {name!r}: choose from {", ".join(ENGINES)}, or fastest')
     _admit(name, file, threads)
-    return ENGINES[name](file, threads)
+    return ENGINES[name](file, threads, at_once)
 
 # %% ../../nbs/29a_runtime.ipynb #70908ef3
 def _milliseconds(engine, size, runs=9):

@@ -9,10 +9,10 @@ __all__ = ['info_command', 'info_parser', 'export_command', 'export_parser']
 import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from .options import BUNDLE_HELP, add_command, path_option, say
-from .runs import read_settings, run_figures, run_images, run_learner
+from .options import BUNDLE_HELP, add_command, path_option, say, shell_word
+from .runs import CROSS_FITTED, read_settings, run_figures, run_images, run_learner
 from ..core import PetpooError
-from ..names import count, few
+from ..names import count, few, shown
 
 # %% ../../nbs/50d_bundles.ipynb #b0b3ecf5
 def _answer_rule(point):
@@ -104,18 +104,44 @@ def _wanted_point(args):
         raise PetpooError('an operating point takes --positive and one of --recall, --precision and --costs')
     return dict(positive=args.positive, **given) if args.positive else None
 
+# %% ../../nbs/50d_bundles.ipynb #48412c76
+def _finished_bundle(args, point):
+    "The folder of the bundle to copy as it is."
+    if point or args.eight_bit or not args.weights:
+        option = 'web' if args.web else 'to'
+        raise PetpooError(f'--{option} takes a finished bundle: write it with --out first, then give its folder')
+    from petpoo.learner import load_classifier
+    return load_classifier(args.run_folder, engine='onnxruntime').folder
+
+def _export_page(args, point):
+    "Write a bundle as a page of static files."
+    from petpoo.classify.web import export_web
+    site = export_web(_finished_bundle(args, point), args.web, args.ort)
+    say(f'Wrote {site}. Try it: python -m http.server --directory {shell_word(site)}', 0)
+
+def _publish(args, point):
+    "Copy a bundle to a hub or a storage."
+    from petpoo.classify.travel import publish_bundle
+    address = publish_bundle(_finished_bundle(args, point), args.to)
+    say(f'Wrote {shown(address)}. Try it: petpoo info {shell_word(address)}', 0)
+
 # %% ../../nbs/50d_bundles.ipynb #9d8bb090
 def export_command(
     args: Namespace, # see `petpoo export --help`
 ):
-    "Write another bundle from a finished run."
-    point, run, out = _wanted_point(args), Path(args.run_folder), Path(args.out)
-    if os.path.lexists(out): raise PetpooError(f'{out} exists: choose another --out')
+    "Write another bundle from a finished run, a bundle as a page, or a copy of a bundle elsewhere."
+    point, run = _wanted_point(args), Path(args.run_folder)
+    if args.to: return _publish(args, point)
+    out = Path(args.web or args.out)
+    if os.path.lexists(out): raise PetpooError(f'{out} exists: choose another --{"web" if args.web else "out"}')
+    if args.web: return _export_page(args, point)
     vars(args).update(read_settings(run))
     from petpoo.classify.export import export_bundle, load_weights
+    from petpoo.train.heads import load_cross_fitted
     table, classes, notes = run_images(run, args)
     for note in notes: say(note)
     learn = load_weights(run_learner(args, table, classes), run/'bundle')
+    if args.cross_validate: load_cross_fitted(learn, run/CROSS_FITTED)
     clf = export_bundle(learn, out, run_figures(run), operating_point=point, eight_bit=args.eight_bit,
                         weights=args.weights)
     say(_summary(clf), 0)
@@ -135,19 +161,34 @@ def _content_options(add):
     add('--no-weights', dest='weights', action='store_false',
         help='leave out weights.safetensors, which is only for further training')
 
+def _target_options(add, either):
+    either('--out', type=path_option, help='folder for the bundle; it must not exist')
+    either('--web', type=path_option, metavar='FOLDER',
+        help='folder for a page that answers photos in the browser, without a server; it must not exist')
+    either('--to', metavar='ADDRESS',
+        help='copy the bundle to hf://OWNER/NAME (a new model there is private), or to a folder such as '
+             's3://bucket/folder; needs petpoo[hub], and the package of the storage')
+    add('--ort', type=path_option, metavar='PATH',
+        help='for --web: the npm package onnxruntime-web, as a file or an unpacked folder;\n'
+             'without it, npm fetches it')
+
 # %% ../../nbs/50d_bundles.ipynb #caa93664
 def export_parser(
     commands, # what `ArgumentParser.add_subparsers` returned
 ) -> ArgumentParser:
     "The parser of `petpoo export`."
     p = add_command(
-        commands, export_command, 'export', 'write another bundle from a finished run',
+        commands, export_command, 'export', 'write another bundle from a finished run, a web page, or a copy elsewhere',
         'Write another bundle from a finished run: without the weights for training, with an operating point (a '
-        'threshold for one class), or in 8 bits. The images must still be where they were.',
+        'threshold for one class), or in 8 bits. The images must still be where they were. Or write a bundle as a page '
+        'of static files, which answers photos in the browser, or copy it to a hub or a storage.',
         'petpoo export runs/NAME --out small --no-weights',
         'petpoo export runs/NAME --out careful --positive cat --recall 0.99',
-        'petpoo export runs/NAME --out cheap --positive cat --costs 5 1')
-    p.add_argument('run_folder', type=path_option, metavar='run', help='a folder that petpoo train wrote')
-    p.add_argument('--out', type=path_option, required=True, help='folder for the bundle; it must not exist')
+        'petpoo export runs/NAME --out cheap --positive cat --costs 5 1',
+        'petpoo export packaged --web site',
+        'petpoo export runs/NAME --to hf://OWNER/NAME')
+    p.add_argument('run_folder', type=path_option, metavar='run',
+                   help='a folder that petpoo train wrote; for --web and --to, any bundle')
+    _target_options(p.add_argument, p.add_mutually_exclusive_group(required=True).add_argument)
     for options in (_point_options, _content_options): options(p.add_argument)
     return p

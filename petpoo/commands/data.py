@@ -6,46 +6,62 @@
 __all__ = ['audit_command', 'audit_parser', 'cache_command', 'cache_parser']
 
 # %% ../../nbs/50e_data.ipynb #c38565c4
-import shutil, sys
+import shutil
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from .options import (
-    DATA_HELP, add_command, add_layout_options, layout_options, path_option, say, say_written, shell_word)
+    DATA_HELP, add_command, add_json_option, add_layout_options, layout_options, path_option, print_result, say,
+    say_written, shell_word)
 from ..names import count
 
 # %% ../../nbs/50e_data.ipynb #29e61ee4
-def _out_of_fold_table(table, arch='tf_efficientnet_lite2'):
-    "Out-of-fold probabilities of the readable images, as columns p_<class> beside path."
-    import pandas as pd
+def _label_model(table, arch='tf_efficientnet_lite2'):
+    "An untrained learner for the readable images; its body makes the features."
     from petpoo.data.table import drop_unreadable, split_table
-    from petpoo.train.heads import out_of_fold
-    from petpoo.train.pipeline import get_dls
     from petpoo.train.models import native_size
+    from petpoo.train.pipeline import get_dls
     from petpoo.train.training import get_learner
     readable, _ = drop_unreadable(table)
-    learn = get_learner(get_dls(split_table(readable), size=native_size(arch)), arch)
+    return get_learner(get_dls(split_table(readable), size=native_size(arch)), arch)
+
+def _out_of_fold_table(learn):
+    "Out-of-fold probabilities, as columns p_<class> beside path."
+    import pandas as pd
+    from petpoo.train.heads import out_of_fold
     rarest = learn.dls.table['label'].value_counts().min()
-    probs = out_of_fold(learn, folds=min(5, max(2, rarest)), progress=sys.stdout.isatty())
+    probs = out_of_fold(learn, folds=min(5, max(2, rarest)))
     names = [f'p_{o}' for o in learn.dls.spec.classes]
     return pd.DataFrame(probs, columns=names).assign(path=learn.dls.table['path'].to_numpy())
 
+# %% ../../nbs/50e_data.ipynb #c1ca8f18
+def _features_of(learn, table):
+    "Features of the images of a table (images, features), 0 where an image cannot be read."
+    import numpy as np
+    import pandas as pd
+    from petpoo.train.features import get_features
+    known = learn.dls.table['path']
+    found = get_features(learn, known)[:, 0]
+    features = np.zeros((len(table), found.shape[1]), np.float32)
+    features[pd.Index(table['path']).get_indexer(known)] = found
+    return features
+
 # %% ../../nbs/50e_data.ipynb #ac011ef8
 _AUDIT_FILES = {
-    'report.html': 'one page with pictures',
+    'report.html': 'one page with pictures, to look at, decide and save',
     'issues.csv': 'one row for each image and issue',
     'cleaning.csv': 'suggested decisions: edit them, then petpoo train --cleaning',
     'table.csv': 'the images, with copies of a picture in one group, for petpoo train --data'}
 
-def _write_audit(found, out):
+def _write_audit(found, out, features):
     "Write the report, the tables and, unless there is one, the cleaning list."
-    from petpoo.data.cleaning import write_cleaning
+    from petpoo.data.cleaning import read_cleaning, write_cleaning
     from petpoo.tables import write_csv
-    found.report(out/'report.html')
     write_csv(found.issues, out/'issues.csv')
     write_csv(found.table, out/'table.csv')
     cleaning = out/'cleaning.csv'
-    if cleaning.exists(): say(f'Kept the existing {cleaning}')
+    if cleaning.exists(): say(f'Kept the existing {cleaning}; the page starts with its decisions')
     else: write_cleaning(found.cleaning_list(), cleaning)
+    found.report(out/'report.html', features=features, cleaning=read_cleaning(cleaning))
 
 # %% ../../nbs/50e_data.ipynb #d5ee9ed9
 def _next_command(out):
@@ -64,13 +80,18 @@ def audit_command(
     from petpoo.data.layouts import read_table
     table, out = read_table(args.data, **layout_options(args)), Path(args.out)
     for note in table.attrs.get('notes', []): say(note)
-    found = audit(table)
-    if args.labels: found = audit(table, _out_of_fold_table(found.table))
+    found, features = audit(table), None
+    if args.labels:
+        learn = _label_model(found.table)
+        found = audit(table, _out_of_fold_table(learn))
+        features = _features_of(learn, found.table)
     print(f'{count(len(found.table), "image")} in {args.data}')
     _say_audit(found)
-    _write_audit(found, out)
+    _write_audit(found, out, features)
     say_written(out, _AUDIT_FILES)
     print(f'Next: look at {out/"report.html"}, then {_next_command(out)}', flush=True)
+    counts = dict(zip(found.summary.kind, map(int, found.summary['count'])))
+    print_result(args, dict(images=len(found.table), issues=counts, folder=str(out)))
 
 # %% ../../nbs/50e_data.ipynb #a5bea823
 def audit_parser(
@@ -87,25 +108,30 @@ def audit_parser(
     p.add_argument('--out', type=path_option, default='audit',
                    help='folder for the report, the issues and the cleaning list (default: ./audit)')
     p.add_argument('--labels', action='store_true',
-                   help='also look for wrong labels, with a cross-validated model (a minute or two for 4,000 images)')
+                   help='also look for wrong labels, with a cross-validated model (a minute or two for 4,000 images), '
+                        'and draw a map of the photos')
+    add_json_option(p, 'the number of images and of issues of each kind')
     add_layout_options(p)
     return p
 
 # %% ../../nbs/50e_data.ipynb #f445d923
-_TABLES = dict(features='feature vectors', measures='measured images') # of the cache
+_TABLES = dict(features='feature vectors', measures='measured images', readable='images known to be readable')
+_CACHE_FOLDERS = dict(archives='file for archives', graphs='graph of networks') # of the cache
 
 def _say_table(store, what):
     entries, n_bytes = store.size()
     print(f'{store.file}: {entries:,} {what}, {n_bytes/2**20:.1f} MiB of at most {store.limit/2**30:.0f} GiB')
 
-def _say_archives(clear):
-    "The unpacked archives and their indexes, if there are any."
+def _say_folder(name, what, clear):
+    "What a folder of the cache holds, if it is there."
     from petpoo.core import cache_dir
-    folder = cache_dir()/'archives'
+    folder = cache_dir()/name
     if clear: shutil.rmtree(folder, ignore_errors=True)
     if not folder.exists(): return
     files = [o for o in folder.iterdir() if o.is_file()]
-    print(f'{folder}: {count(len(files), "file")} for archives, {sum(o.stat().st_size for o in files)/2**20:.1f} MiB')
+    number = count(len(files), what.split()[0])
+    size = sum(o.stat().st_size for o in files)/2**20
+    print(f'{folder}: {number} {what.partition(" ")[2]}, {size:.1f} MiB')
 
 def cache_command(
     args: Namespace, # see `petpoo cache --help`
@@ -116,7 +142,7 @@ def cache_command(
         store = Cache(table)
         if args.clear: store.clear()
         _say_table(store, what)
-    _say_archives(args.clear)
+    for name, what in _CACHE_FOLDERS.items(): _say_folder(name, what, args.clear)
 
 # %% ../../nbs/50e_data.ipynb #a2b319ac
 def cache_parser(
@@ -127,5 +153,6 @@ def cache_parser(
         commands, cache_command, 'cache', 'show or clear the cached features',
         'Show or clear the cached features: what the frozen layers of a network computed for each image. They make the '
         'next training on the same images faster.')
-    p.add_argument('--clear', action='store_true', help='delete all cached features, measures and unpacked archives')
+    p.add_argument('--clear', action='store_true',
+                   help='delete all cached features, measures, graphs and unpacked archives')
     return p

@@ -9,8 +9,9 @@ __all__ = ['evaluate_command', 'evaluate_parser', 'compare_command', 'compare_pa
 import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from .options import (
-    BUNDLE_HELP, add_command, add_layout_options, layout_options, path_option, say, say_written)
+from petpoo.commands.options import (
+    BUNDLE_HELP, add_command, add_json_option, add_layout_options, layout_options, path_option, print_result, say,
+    say_written)
 from .photos import find_photos
 from ..core import PetpooError, nearest
 from ..names import count, few
@@ -130,18 +131,19 @@ def _read_and_say(args, clf):
     data = _labelled_data(args, clf)
     if not data: return None, [f'Classifier {args.bundle}'], _no_rows(clf)
     preds, notes, strange = _read_or_predict(clf, data, layout_options(args))
-    if not args.data: notes = ['The photos that the run held out', *notes]
+    if not args.data: notes = ['The photos of the run, predicted by networks that had not seen them', *notes]
     for note in notes: print(note, flush=True)
     return preds, [f'Classifier {args.bundle}', *notes], strange
 
 # %% ../../nbs/50c_evaluate.ipynb #b8978af3
-def _write_labelled(clf, preds, out, notes, more):
+def _write_labelled(clf, preds, out, notes, more, heatmaps):
     "Write the evaluation of labelled photos; `more` is HTML for the end of its page. Returns the reports."
     from petpoo.evaluate.thresholds import OperatingPoint
     from petpoo.evaluate.evaluation import write_evaluation
     c = clf.config
     point = c['operating_point'] and OperatingPoint(**c['operating_point'])
-    return write_evaluation(preds, out, c['species'], c['target'], point, notes=notes, more=more)
+    heat = (lambda path, of: clf.explain(path, of, grid=6).overlay()) if heatmaps else None
+    return write_evaluation(preds, out, c['species'], c['target'], point, notes=notes, more=more, heat=heat)
 
 def _write_alone(out, notes, more):
     "Write a page about unknown photos, if nothing is labelled."
@@ -160,14 +162,17 @@ def evaluate_command(
     _check_output(args)
     photos, clf, out = _unknown_photos(args), load_classifier(args.bundle), Path(args.out)
     preds, notes, strange = _read_and_say(args, clf)
-    unknown = _measure_unknown(args, clf, strange, photos)
+    unknown, reports = _measure_unknown(args, clf, strange, photos), {}
     more = [write_unknown(unknown, clf, out)] if unknown else []
     if preds is None: _write_alone(out, notes, more)
     else:
         if unknown: notes.append(unknown.title)
-        for name, report in _write_labelled(clf, preds, out, notes, more).items(): say(f'{name}: {report}')
+        reports = _write_labelled(clf, preds, out, notes, more, args.heatmaps)
+        for name, report in reports.items(): say(f'{name}: {report}')
     if unknown: say('\n'.join(['none of the classes:', *unknown.lines()]))
     say_written(out, _EVALUATION_FILES)
+    result = {name: o.to_dict() for name, o in reports.items()}
+    print_result(args, result | (dict(unknown=unknown.to_dict()) if unknown else {}))
 
 # %% ../../nbs/50c_evaluate.ipynb #4636fb42
 _EVALUATE_DATA_HELP = (
@@ -188,7 +193,7 @@ def evaluate_parser(
         'Measure a classifier on labelled photos, and on photos of none of its classes. Writes a one-page report, '
         'metrics with intervals, and predictions.',
         'petpoo evaluate runs/NAME    what the run held out',
-        'petpoo evaluate latest oxford-iiit-pet --out first',
+        'petpoo evaluate latest oxford-iiit-pet --out first --heatmaps',
         'petpoo evaluate latest first/predictions.csv --out corrected    after editing the table',
         'petpoo evaluate latest --unknown not_pets --out unknown    how often it abstains')
     p.add_argument('bundle', type=path_option, help=BUNDLE_HELP)
@@ -196,6 +201,9 @@ def evaluate_parser(
     p.add_argument('--out', type=path_option, default='evaluation',
                    help='folder for the report, the figures and the predictions (default: ./evaluation)')
     p.add_argument('--unknown', type=path_option, metavar='FOLDER', default='', help=_UNKNOWN_HELP)
+    p.add_argument('--heatmaps', action='store_true',
+                   help='explain a dozen of the top losses: which parts of a photo led to the answer (slow)')
+    add_json_option(p, 'the figures with their intervals')
     add_layout_options(p)
     return p
 
@@ -209,9 +217,12 @@ def compare_command(
     runs = [read_run(o) for o in args.runs]
     found = compare(*runs, names=run_names(args.runs))
     print(found)
+    table = found.table.astype(object).where(found.table.notna(), None)
+    print_result(args, dict(photos=found.n, findings=found.findings, figures=table.to_dict('records')))
     if not args.out: return
     write_comparison(found, runs, args.out)
-    print(f'Written to {args.out}: compare.csv, compare.png, and confusion.png with the matrices side by side')
+    print(f'Written to {args.out}: report.html, compare.csv, compare.png, and confusion.png with the matrices '
+          'side by side')
 
 # %% ../../nbs/50c_evaluate.ipynb #bda9154a
 def compare_parser(
@@ -225,5 +236,7 @@ def compare_parser(
         'petpoo compare first second third --out comparison')
     p.add_argument('runs', type=path_option, nargs='+', metavar='run',
                    help='folders with a predictions.csv, written by petpoo train or petpoo evaluate')
-    p.add_argument('--out', type=path_option, help='folder for the table and the pictures (default: only print)')
+    p.add_argument('--out', type=path_option,
+                   help='folder for the page, the table and the pictures (default: only print)')
+    add_json_option(p, 'findings, figures and differences')
     return p

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['BUNDLE_HELP', 'DATA_HELP', 'LAYOUT_OPTIONS', 'path_option', 'count_option', 'positive_option', 'seed_option',
            'size_option', 'share_option', 'add_layout_options', 'layout_options', 'add_command', 'say', 'say_written',
-           'shell_word', 'captured']
+           'add_json_option', 'print_result', 'command_output', 'shell_word', 'captured']
 
 # %% ../../nbs/50_options.ipynb #aa983b4e
-import argparse, contextlib, io, math, os, shlex, shutil, textwrap
+import argparse, contextlib, io, json, math, os, shlex, shutil, textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def share_option(
 
 # %% ../../nbs/50_options.ipynb #8cf2046f
 BUNDLE_HELP = ("a classifier: the folder of a run or a bundle, 'packaged' (the one that comes with petpoo), "
-               "or 'latest' (the newest run in ./runs)")
+               "'latest' (the newest run in ./runs), or an address: hf://OWNER/NAME, s3://... or https://...")
 DATA_HELP = ('labelled photos: a folder, an archive (zip, tar), a table of labels, or Parquet or WebDataset shards, '
              'whose layout is recognised and printed; or a public set: fastai:PETS, torchvision:OxfordIIITPet or '
              'hf://datasets/OWNER/NAME')
@@ -118,6 +118,7 @@ def add_command(
     description = textwrap.fill(description, shutil.get_terminal_size().columns - 2)
     p = commands.add_parser(name, help=help, description=description, epilog=_epilog(examples),
                             formatter_class=_HelpFormatter)
+    p.add_argument('-q', '--quiet', action='store_true', help='print errors and asked-for results only; no progress')
     p.set_defaults(run=run)
     return p
 
@@ -138,6 +139,36 @@ def say_written(
     print(f'Written to {folder}')
     for name, what in files.items():
         if (folder/name).exists(): say(f'{name:<16} {what}')
+
+# %% ../../nbs/50_options.ipynb #80d7bc0e
+def add_json_option(
+    parser: argparse.ArgumentParser, # of a command that calls `print_result`
+    what: str, # that is printed, for the help
+):
+    "Add the option `--json` to a command."
+    parser.add_argument('--json', action='store_true', help=f'print {what} as JSON; everything else goes to stderr')
+    parser.set_defaults(has_result=True)
+
+def print_result(
+    args: argparse.Namespace, # of a command with `add_json_option`
+    result, # what `json.dumps` takes
+):
+    "Print the result of a command, if it was asked for."
+    if args.json: print(json.dumps(result, indent=1), file=args.output, flush=True)
+
+@contextlib.contextmanager
+def command_output(
+    args: argparse.Namespace, # of any command
+    answers: bool = False, # is what the command prints its result?
+):
+    "Within the block, facts go where the options `--json` and `--quiet` want them, and `args.output` is the output."
+    import sys
+    from petpoo.progress import no_progress
+    args.output, nowhere = sys.stdout, io.StringIO()
+    facts = nowhere if args.quiet else sys.stderr if getattr(args, 'has_result', False) and args.json else sys.stdout
+    with contextlib.redirect_stdout(sys.stdout if answers else facts), contextlib.ExitStack() as stack:
+        if args.quiet: stack.enter_context(no_progress())
+        yield
 
 # %% ../../nbs/50_options.ipynb #883ad3ec
 def shell_word(

@@ -6,7 +6,7 @@
 __all__ = ['classifier_and_photos', 'predict_command', 'predict_parser']
 
 # %% ../../nbs/50d_predict.ipynb #41e6f749
-import csv, json, os, sys, time
+import csv, json, os, sys
 from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ from ..decode import SUFFIXES
 from ..image import is_address
 from ..names import count, percent, shown
 from ..places import place_of
+from ..progress import progress
 
 # %% ../../nbs/50d_predict.ipynb #b46687a2
 _MARKS = ('bundle/config.json',), ('config.json', 'model.onnx'), ('settings.json', 'table.csv') # a run, a bundle, a run
@@ -145,35 +146,14 @@ def _writers(args):
     if args.csv: found.append(_csv_output)
     return found or [_lines]
 
-# %% ../../nbs/50d_predict.ipynb #0e87ea95
-_NO_BAR = 16 # photos that need no bar
-
-class _Bar:
-    "A line with the progress, rewritten in place; nothing unless the error stream is a terminal."
-    def __init__(self, total):
-        self.total, self.start, self.width = total, time.monotonic(), 0
-        self.visible = total > _NO_BAR and sys.stderr is not None and sys.stderr.isatty()
-
-    def _write(self, text):
-        if not self.visible: return
-        print('\r' + text.ljust(self.width) + '\r' * (not text), end='', file=sys.stderr, flush=True)
-        self.width = len(text)
-
-    def show(self, n):
-        left = (time.monotonic() - self.start)/max(n, 1)*(self.total - n)
-        filled = 20*n//self.total
-        self._write(f'[{"#"*filled}{"."*(20 - filled)}] {n:,} of {self.total:,} photos, {left:.0f} s left')
-
-    def clear(self): self._write('')
-
 # %% ../../nbs/50d_predict.ipynb #f39902e1
 def _answered(clf, names, bar):
     "Yield (name, photo, answer); a photo from the web is forgotten afterwards."
     photos = [photo_of(o) for o in names]
-    for n, (name, photo, answer) in enumerate(zip(names, photos, clf.predict_batch(photos)), 1):
+    for name, photo, answer in zip(names, photos, clf.predict_batch(photos)):
         bar.clear()
         yield name, photo, answer
-        if n < len(names): bar.show(n)
+        bar.update()
         if photo is not name: photo.close()
 
 def _say_written(args, n, failed):
@@ -193,9 +173,9 @@ def predict_command(
     names, notes = find_photos(words)
     clf, failed = load_classifier(bundle), 0
     for o in notes: print(f'petpoo: {shown(o)}', file=sys.stderr)
-    with ExitStack() as stack:
+    with ExitStack() as stack, progress(total=len(names), what='answering', unit=' photos') as bar:
         writers = [stack.enter_context(o(args, clf)) for o in _writers(args)]
-        for name, photo, answer in _answered(clf, names, _Bar(len(names))):
+        for name, photo, answer in _answered(clf, names, bar):
             for add in writers: add(name, photo, answer)
             failed += bool(answer.error)
     if args.out: _say_written(args, len(names), failed)

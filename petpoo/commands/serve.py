@@ -33,7 +33,8 @@ def _shop_options(add):
     add('--feedback-limit', type=int, default=10_000, metavar='N',
         help='largest number of corrected photos to keep; 0 for no limit (default: %(default)s)')
     add('--catalogue', type=path_option,
-        help='folder with coats.csv and products.csv (default: the catalogue that comes with petpoo)')
+        help='folder with coats.csv and products.csv (default: the catalogue that comes with petpoo, if it has '
+             'a coat for each class; else the page recommends no shampoo)')
 
 # %% ../../nbs/50f_serve.ipynb #9cd51abf
 def app_parser(
@@ -42,8 +43,10 @@ def app_parser(
     "The parser of `petpoo app`."
     p = add_command(
         commands, app_command, 'app', 'serve the web page: a photo gives a breed and a shampoo',
-        'Serve the web page for pet owners, and an HTTP address to which programs send photos.',
+        'Serve the web page, and an HTTP address to which programs send photos. A classifier of other things than pets '
+        'gives its class.',
         'petpoo app',
+        'petpoo app runs/flowers/bundle',
         'petpoo app runs/NAME --host 0.0.0.0 --port 8000',
         'curl --data-binary @cat.jpg http://127.0.0.1:7860/api/predict')
     p.add_argument('bundle', type=path_option, nargs='?', default='packaged',

@@ -11,13 +11,17 @@ from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from .options import (
     DATA_HELP, add_command, add_layout_options, count_option, path_option, positive_option, say, say_written,
     seed_option, share_option, size_option)
-from .runs import resume_run, run_figures, start_run
+from .runs import CROSS_FITTED, resume_run, run_figures, start_run
 from ..core import PetpooError, atomic_path
 from ..names import count, few
 
 # %% ../../nbs/50b_train.ipynb #c2269c5a
-def _say_features(learn, seconds):
-    n = len(learn.dls.table)
+def _compute_features(learn):
+    "Compute the features of all images, and say how long it took."
+    from petpoo.train.features import get_features
+    began = time.perf_counter()
+    get_features(learn, learn.dls.table['path'])
+    n, seconds = len(learn.dls.table), time.perf_counter() - began
     say(f'Computed the features of {n:,} images in {seconds:.1f} s ({n/seconds:.0f} images/s, cached ones included)')
 
 def _say_losses(history):
@@ -38,12 +42,27 @@ def _photos_of_others(args):
     return good
 
 # %% ../../nbs/50b_train.ipynb #b7d34df1
-def _fit_itself(learn, args):
-    "Let a head fit itself on cached features; returns its loss in a history of one row."
+def _cross_validate(learn, args):
+    "Measure heads on cached features by cross-validation, and train one on all images; returns a history of one row."
     import pandas as pd
-    began = time.perf_counter()
+    from sklearn.metrics import precision_recall_fscore_support
+    from petpoo.evaluate.interpret import cross_validated_table
+    _compute_features(learn)
+    learn.cross_validate(seed=args.seed, others=_photos_of_others(args))
+    preds = cross_validated_table(learn)
+    seen = learn.predictions(learn.dls.table, from_features=True)['loss'].mean()
+    say(f'Fitted the head: loss {seen:.3f} in training, {preds["loss"].mean():.3f} cross-validated')
+    scores = precision_recall_fscore_support(preds['truth'], preds['predicted'], average='macro', zero_division=0)
+    right = (preds['truth'] == preds['predicted']).mean()
+    return pd.DataFrame([dict(epoch=1, train_loss=seen, valid_loss=preds['loss'].mean(), accuracy=right,
+                              **dict(zip(('precision', 'recall', 'f1'), scores)), phase='head, cross-validated')])
+
+# %% ../../nbs/50b_train.ipynb #6633b7ef
+def _fit_itself(learn, args):
+    "Let a head fit itself on cached features of the training images; returns its loss in a history of one row."
+    import pandas as pd
+    _compute_features(learn)
     with learn.on_features(others=_photos_of_others(args)), learn.no_bar(), learn.no_logging():
-        _say_features(learn, time.perf_counter() - began)
         seen, (loss, *metrics) = learn.validate(dl=learn.dls.train)[0], learn.validate()
     say(f'Fitted the head by regression: loss {seen:.3f} in training, {loss:.3f} in validation')
     named = {o.name: v for o, v in zip(learn.metrics, metrics)}
@@ -52,12 +71,10 @@ def _fit_itself(learn, args):
 def _fit_head(learn, args):
     "Train the head on cached features; returns the history."
     from petpoo.train.checkpoints import Checkpoint
-    from petpoo.train.heads import HEAD_EPOCHS, HEAD_LR
+    if args.cross_validate: return _cross_validate(learn, args)
     if hasattr(learn.model[1], 'prepare'): return _fit_itself(learn, args)
-    began = time.perf_counter()
-    with learn.on_features(), learn.no_bar(), learn.no_logging():
-        _say_features(learn, time.perf_counter() - began)
-        learn.fit_one_cycle(HEAD_EPOCHS, HEAD_LR, cbs=Checkpoint(best=args.best))
+    _compute_features(learn)
+    learn.fit_head(cbs=Checkpoint(best=args.best))
     history = learn.history().assign(phase='head on features')
     _say_losses(history)
     return history
@@ -110,8 +127,8 @@ def _is_readable(path):
 
 def _held_out_predictions(learn, held):
     "Predictions for the held-out images that are still readable; None if none is."
-    import petpoo.evaluate.interpret # noqa: F401 (gives learners `predictions`)
-    try: return learn.predictions(held)
+    from petpoo.train.heads import knows_features
+    try: return learn.predictions(held, from_features=knows_features(learn))
     except PetpooError: pass
     good = held[[_is_readable(o) for o in held['path']]]
     bad = held.drop(good.index)['path']
@@ -120,12 +137,14 @@ def _held_out_predictions(learn, held):
 
 # %% ../../nbs/50b_train.ipynb #e1f813f1
 def _measure(learn, table, run):
-    "Predict the held-out images; write predictions.csv and metrics.json, and print the figures."
+    "Predict images that were not seen; write predictions.csv and metrics.json, and print the figures."
     from petpoo.evaluate.evaluation import levels
+    from petpoo.evaluate.interpret import cross_validated_table
     from petpoo.evaluate.metrics import evaluate
     from petpoo.evaluate.predictions import save_predictions
     spec = learn.dls.spec
-    preds = _held_out_predictions(learn, table[table['split'] == 'valid'])
+    preds = cross_validated_table(learn)
+    if preds is None: preds = _held_out_predictions(learn, table[table['split'] == 'valid'])
     if preds is None: return say('No image is left to measure on.')
     reports = {name: evaluate(o) for name, o in levels(preds, spec.species, spec.target).items()}
     for name, report in reports.items(): say(f'{name}: {report}')
@@ -136,11 +155,17 @@ def _measure(learn, table, run):
 # %% ../../nbs/50b_train.ipynb #ae38a7bd
 _RUN_FILES = {
     'bundle': 'the classifier, for petpoo predict or load_classifier(...)',
-    'predictions.csv': 'the prediction for each held-out image',
+    'predictions.csv': 'the prediction for each image that was measured',
     'metrics.json': 'the figures above, and more',
     'history.csv': 'loss and metrics of each epoch; history.png shows the curves',
     'table.csv': 'the images with their split and the hash of each file',
+    CROSS_FITTED: 'what the cross-validated heads said, to calibrate another bundle',
     'checkpoints': 'one for each epoch, to resume from'}
+
+def _keep_cross_fitted(learn, run):
+    "Keep what `petpoo export` needs to calibrate another bundle."
+    from petpoo.train.heads import save_cross_fitted
+    save_cross_fitted(learn, run/CROSS_FITTED)
 
 def _export(learn, run):
     from petpoo.classify.export import export_bundle
@@ -157,8 +182,10 @@ def train_command(
     run, table, learn = resume_run(args) if args.resume else start_run(args)
     print('Training', flush=True)
     _write_history(_fit(learn, args, run), run)
-    print('Figures on the held-out images', flush=True)
+    on = 'all images, by cross-validation' if args.cross_validate else 'the held-out images'
+    print(f'Figures on {on}', flush=True)
     _measure(learn, table, run)
+    if args.cross_validate: _keep_cross_fitted(learn, run)
     _export(learn, run)
     say_written(run, _RUN_FILES)
     photo = table.loc[table['split'] == 'valid', 'path'].iloc[0]
@@ -180,8 +207,9 @@ def _data_options(add):
         help='photos of none of the classes, such as other breeds and wild animals, to learn what is not meant')
     add('--target', choices=['label', 'species'], default='label',
         help='what to learn\nlabel: the breed, or any other class (default)\nspecies: cat or dog only')
-    add('--valid', type=share_option, default=0.2,
-        help='share of the images held out to measure on, unless the data comes with a split (default: %(default)s)')
+    add('--valid', type=share_option,
+        help='share of the images held out to measure on, unless the data comes with a split\n'
+             '(default: none for the recipe quick, which is cross-validated over all images; else 0.2)')
 
 # %% ../../nbs/50b_train.ipynb #44afaa0a
 def _recipe_options(add):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 from ..core import PetpooError, lock_path
 from ..names import first_line, shown
+from ..progress import progress
 
 # %% ../../nbs/02bf_download.ipynb #6d574b97
 def _check_address(url, before=''):
@@ -43,6 +44,7 @@ class _Transfer:
     part: Path # the file that grows
     size: int # in bytes; 0 if it is not known beforehand
     limit: int # in bytes
+    token: str = '' # of a login
     tag: str = '' # the version that the server sent
 
     def reject(self, why):
@@ -55,6 +57,8 @@ def _no_answer(job, e):
     "The error for a request that got an answer other than a file, or none."
     if not isinstance(e, HTTPError): return _Cut(first_line(getattr(e, 'reason', e)))
     if e.code in (404, 410): return PetpooError(f'{shown(job.url)} does not exist ({e.code})')
+    if e.code in (401, 403):
+        return PetpooError(f'{shown(job.url)} is not open to everyone ({e.code}): check its name, or log in')
     if e.code == 416: os.truncate(job.part, 0) # it has more bytes than the server
     why = f'{e.code} {first_line(e.reason)}'
     if e.code in (408, 416, 429) or e.code >= 500: return _Cut(why)
@@ -66,7 +70,9 @@ def _request(job, start):
     headers = {'User-Agent': 'petpoo', 'Accept-Encoding': 'identity'}
     if start: headers['Range'] = f'bytes={start}-'
     if start and job.tag: headers['If-Range'] = job.tag
-    try: return build_opener(_Redirects).open(Request(job.url, headers=headers), timeout=SILENCE)
+    request = Request(job.url, headers=headers)
+    if job.token: request.add_unredirected_header('Authorization', f'Bearer {job.token}') # for this host alone
+    try: return build_opener(_Redirects).open(request, timeout=SILENCE)
     except (OSError, http.client.HTTPException) as e: raise _no_answer(job, e) from e
 
 # %% ../../nbs/02bf_download.ipynb #056cf984
@@ -97,9 +103,8 @@ def _blocks(answer):
         yield block
 
 def _bar(job, start, total):
-    "A progress bar on standard error, if that is a terminal."
-    from tqdm import tqdm
-    return tqdm(desc=job.part.stem, initial=start, total=total or None, unit='B', unit_scale=True, disable=None)
+    "The progress of a download, on the error stream."
+    return progress(total=total or None, what=job.part.stem, unit='B', initial=start, unit_scale=True)
 
 # %% ../../nbs/02bf_download.ipynb #368f43a8
 def _one_try(job):
@@ -177,6 +182,7 @@ def fetch(
     size: int = 0, # expected number of bytes; 0 is unknown
     head: int = 0, # the checksum covers this many bytes at the start; 0 is all
     limit: int = 64 << 30, # the largest size that is accepted, in bytes
+    token: str = '', # of a login; no redirect gets it
 ) -> Path: # the file
     "Download a file whole or not at all, and check it. An interrupted download is resumed. Raises `PetpooError`."
     file = Path(file)
@@ -184,7 +190,7 @@ def fetch(
     _check_address(url)
     try:
         with _partial(file, sha256 or md5) as part:
-            job = _Transfer(url, part, size, limit)
+            job = _Transfer(url, part, size, limit, token)
             _download(job)
             _check_content(job, dict(sha256=sha256, md5=md5), head)
             os.replace(part, file)

@@ -6,19 +6,18 @@
 __all__ = ['SIDE', 'MINI', 'BATCH', 'MEASURES', 'ISSUES', 'measure', 'measure_images', 'issue_score', 'issue_rows']
 
 # %% ../../nbs/02f_measures.ipynb #abc46ba2
-import json, math, os, sys, warnings
+import json, math, os, warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 import pandas as pd
-from fastcore.imports import IN_NOTEBOOK
-from fastprogress.fastprogress import progress_bar
 from PIL import Image
 from ..core import PetpooError
 from .cache import Cache, content, contents
 from ..decode import MAX_BYTES
 from ..places import place_size
 from ..image import read_image
+from ..progress import progress
 
 # %% ../../nbs/02f_measures.ipynb #8dd031b9
 SIDE = 256 # pixels on the longer side of a measured picture, at most
@@ -123,18 +122,15 @@ def _measure_batch(cache, pool, paths):
     return {p: known[s] if s else measured[p] for p, s in sums.items()}
 
 # %% ../../nbs/02f_measures.ipynb #9739a1be
-def _progress(batches):
-    "A progress bar in a notebook or a terminal, if there is more than a little to do."
-    visible = len(batches) > 4 and (IN_NOTEBOOK or sys.stdout.isatty())
-    return progress_bar(batches, leave=False) if visible else batches
-
 def _measure_all(paths):
     "Path -> measures and miniature."
     cache, todo, found = Cache('measures'), list(dict.fromkeys(paths)), {}
     with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
         warnings.simplefilter('ignore') # Pillow warns of odd files; `fault` says what matters
-        for batch in _progress([todo[i:i+BATCH] for i in range(0, len(todo), BATCH)]):
-            found |= _measure_batch(cache, pool, batch)
+        with progress(total=len(todo), what='measuring') as bar:
+            for i in range(0, len(todo), BATCH):
+                found |= _measure_batch(cache, pool, todo[i:i+BATCH])
+                bar.update(len(todo[i:i+BATCH]))
     return found
 
 # %% ../../nbs/02f_measures.ipynb #db09cde2

@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 from fastcore.basics import patch
 from ..core import PetpooError, nearest, optional_import
-from .audit import KINDS, html_shown, html_thumbnail
+from .audit import KINDS
 from .cleaning import ACTIONS, CLEANING, read_cleaning, write_cleaning
 from ..names import count, file_name
+from ..report import html_text, html_thumbnail
 
 # %% ../../nbs/03e_review.ipynb #408947ea
 class Review:
@@ -100,9 +101,9 @@ def _card_text(row):
     pictures = html_thumbnail(row.path) + (html_thumbnail(row.partner) if row.partner else '')
     predicted = ''
     if not math.isnan(row.confidence):
-        predicted = f'; predicted <b>{html_shown(row.predicted)}</b>, {row.confidence:.0%}'
-    given = f'given <b>{html_shown(row.label)}</b>{predicted}'
-    return f'{pictures}<br>{html_shown(file_name(row.path))}<br>{given}<br>{html_shown(row.verdict)}'
+        predicted = f'; predicted <b>{html_text(row.predicted)}</b>, {row.confidence:.0%}'
+    given = f'given <b>{html_text(row.label)}</b>{predicted}'
+    return f'{pictures}<br>{html_text(file_name(row.path))}<br>{given}<br>{html_text(row.verdict)}'
 
 def _preset_label(row, marked, classes):
     "The marked label, else the predicted one, else the given one."

@@ -12,10 +12,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
+import petpoo
 from ..core import PetpooError
-from .cache import contents
+from .cache import Cache, content, contents
+from ..decode import MAX_BYTES
 from ..image import read_image
 from ..names import count, few, file_name, shown
+from ..places import place_size
 
 # %% ../../nbs/02b_table.ipynb #d153c2d7
 COLUMNS = ['path', 'label', 'species', 'split', 'group']
@@ -91,6 +94,21 @@ def _fault(path):
     except PetpooError as e: return shown(str(e).removeprefix(f'{path} '))
     return ''
 
+def _checksum(path):
+    "The checksum of an image; '' for a file that is missing or too large to be read."
+    try: return content(path) if place_size(path) <= MAX_BYTES else ''
+    except (OSError, ValueError, PetpooError): return ''
+
+def _faults(paths):
+    "Why each image cannot be read; one that could be read before, by this version, is not decoded again."
+    cache, version = Cache('readable', limit=2**26), petpoo.__version__
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        keys = [f'{o}:{version}' if o else '' for o in pool.map(_checksum, paths)]
+        known = cache.get(keys)
+        found = list(pool.map(lambda path, key: '' if key in known else _fault(path), paths, keys))
+    cache.put({k: b'1' for k, o in zip(keys, found) if k and not o and k not in known})
+    return found
+
 def _unreadable_notes(table, good, bad):
     "Sentences on unreadable images and lost classes. Raises if fewer than two classes remain."
     reasons = few(f'{p} {r}' for p, r in zip(bad.path, bad.reason))
@@ -106,7 +124,7 @@ def drop_unreadable(
 ) -> tuple[pd.DataFrame, pd.DataFrame]: # readable rows, with notes; unreadable rows, with the column `reason`
     "Decode every image and leave out unreadable ones. Raises `PetpooError` if fewer than two classes remain."
     check_table(table)
-    with ThreadPoolExecutor(os.cpu_count()) as pool: reason = np.array(list(pool.map(_fault, table.path)), object)
+    reason = np.array(_faults(table.path.tolist()), object)
     good = table[reason == ''].reset_index(drop=True)
     bad = table.assign(reason=reason)[reason != ''].reset_index(drop=True)
     if len(bad): add_notes(good, *_unreadable_notes(table, good, bad))

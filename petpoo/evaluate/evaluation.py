@@ -6,17 +6,19 @@
 __all__ = ['levels', 'write_evaluation', 'read_run', 'run_names', 'write_comparison']
 
 # %% ../../nbs/25_evaluation.ipynb #7bab3ede
-import io, json, os
+import json, os
+from collections.abc import Callable
 from pathlib import Path
 import pandas as pd
 from ..core import PetpooError, atomic_path
 from ..names import shown
-from ..report import html_image, html_table, html_text, write_page
+from ..report import draw_plot, html_image, html_section, html_summary, html_table, html_text, write_page
 from ..tables import write_csv
 from .comparison import plot_comparison
 from .confusion import plot_confusion
 from .curves import plot_precision_recall, plot_reliability, plot_roc
 from .metrics import evaluate
+from .page import PagePhotos, confused_section, differing_sections, evaluation_steps, surprises_section
 from .predictions import classes_of, read_predictions, save_predictions, species_predictions
 from .thresholds import OperatingPoint, plot_operating_point
 
@@ -46,31 +48,17 @@ def _plots(df, species, point):
     if point: plots['operating_point'] = lambda: plot_operating_point(df, point)
     return plots
 
-# %% ../../nbs/25_evaluation.ipynb #694a6215
-def _drawn_figure(drawn):
-    "The figure of whatever a plot returns: a figure, axes, or an array of axes."
-    if hasattr(drawn, 'flat'): drawn = drawn.flat[0]
-    return getattr(drawn, 'figure', drawn)
-
 # %% ../../nbs/25_evaluation.ipynb #5ad369c9
-def _png(draw):
-    "The bytes of the PNG of what `draw` draws; None if it cannot be drawn."
-    import matplotlib.pyplot as plt
-    before = plt.get_fignums()
-    try:
-        buffer = io.BytesIO()
-        with plt.rc_context({'text.parse_math': False}):
-            _drawn_figure(draw()).savefig(buffer, format='png', dpi=110, facecolor='white')
-        return buffer.getvalue()
+def _drawn(draw):
+    "A plot as the bytes of an SVG and of a PNG; None if it cannot be drawn."
+    try: return draw_plot(draw, 'svg', 'png')
     except PetpooError: return None
-    finally:
-        for o in set(plt.get_fignums()) - set(before): plt.close(o)
 
 # %% ../../nbs/25_evaluation.ipynb #5b624e88
 def _plot_images(df, species, point):
-    "Name of each plot -> bytes of a PNG."
-    images = {name: _png(draw) for name, draw in _plots(df, species, point).items()}
-    return {name: png for name, png in images.items() if png}
+    "Name of each plot -> bytes of an SVG and of a PNG."
+    images = {name: _drawn(draw) for name, draw in _plots(df, species, point).items()}
+    return {name: found for name, found in images.items() if found}
 
 # %% ../../nbs/25_evaluation.ipynb #6fe5bbf4
 def _class_rows(report):
@@ -88,30 +76,27 @@ def _mistakes_html(report):
     return f'<h3>Most frequent mistakes</h3>{table}'
 
 # %% ../../nbs/25_evaluation.ipynb #4df6f10d
-def _figures_html(name, report):
-    title = f'<h2>By {html_text(name)}</h2><p>{html_text(report.title)}</p>'
+def _figures_html(report):
+    title = f'<p>{html_text(report.title)}</p>'
     table = html_table(['figure', 'value', 'interval'], [map(html_text, o) for o in report.lines()])
     notes = ''.join(f'<li>{html_text(o)}</li>' for o in report.notes)
     return title + table + (f'<ul>{notes}</ul>' if notes else '')
 
 def _plots_html(name, plots):
-    images = [html_image(png, alt=f'{name}: {o}'.replace('_', ' '), css='plot') for o, png in plots.items()]
-    return f'<h3>Plots</h3><div class="wide">{"".join(images)}</div>'
+    images = [html_image(svg, 'svg+xml', f'{name}: {o}'.replace('_', ' '), 'plot') for o, (svg, _) in plots.items()]
+    return f'<h3>Plots</h3><div>{"".join(images)}</div>'
 
 def _point_html(point):
-    text = html_text(point).replace('\n', '<br>')
+    text = '<br>'.join(map(html_text, str(point).splitlines()))
     return f'<h3>Operating point</h3><p>{text}</p>' if point else ''
 
 # %% ../../nbs/25_evaluation.ipynb #1fba0633
 def _level_html(name, report, plots, point):
     "One level of the page; `point` is a text, or empty."
     classes = html_table(['class', 'photos', 'recall', 'interval', 'precision', 'F1'], _class_rows(report))
-    return ''.join([
-        _figures_html(name, report),
-        _point_html(point),
-        _mistakes_html(report),
-        _plots_html(name, plots),
-        f'<h3>All classes, the worst first</h3>{classes}'])
+    return html_section(
+        f'By {name}', _figures_html(report), _point_html(point), _mistakes_html(report), _plots_html(name, plots),
+        f'<h3>All classes, the worst first</h3>{classes}', id=name)
 
 # %% ../../nbs/25_evaluation.ipynb #676a73cd
 _HOW = (
@@ -119,7 +104,7 @@ _HOW = (
     'petpoo evaluate BUNDLE predictions.csv --out ANOTHER. The classifier does not run again.')
 
 def _write_plots(plots, name, out):
-    for o, png in plots.items():
+    for o, (_, png) in plots.items():
         with atomic_path(out/f'{name}_{o}.png') as p: p.write_bytes(png)
 
 def _level(name, table, species, point, out):
@@ -138,23 +123,28 @@ def write_evaluation(
     point: OperatingPoint|None = None, # reported and marked in the tables that have its class
     notes: list|tuple = (), # sentences for the head of the page, such as what was evaluated
     more: list|tuple = (), # pieces of HTML for the end of the page
+    heat: Callable|None = None, # path, class -> a Pillow image that explains an answer; None: no heatmaps
 ) -> dict: # 'label' or 'species' -> `Report`
     "Evaluate a predictions table and write the results into a folder."
     out, reports, sections = Path(out), {}, []
     for name, table in levels(df, species, target).items():
         reports[name], section = _level(name, table, species, point, out)
         sections.append(section)
-    _write_report(out/'report.html', reports[target], notes, [*sections, *more])
+    _write_report(out/'report.html', df, reports[target], notes, [*sections, *more], heat)
     figures = json.dumps({k: v.to_dict() for k, v in reports.items()}, indent=1)
     with atomic_path(out/'metrics.json') as p: p.write_text(figures)
     save_predictions(df, out/'predictions.csv')
     return reports
 
 # %% ../../nbs/25_evaluation.ipynb #2bad747b
-def _write_report(file, report, notes, sections):
-    title = f'{report.n:,} photos, {report["accuracy"]:.1%} right'
-    head = [f'<h1>{title}</h1>', *[f'<p>{html_text(o)}</p>' for o in notes]]
-    write_page(file, f'petpoo: {title}', [*head, *sections, f'<p class="quiet">{_HOW}</p>'])
+def _write_report(file, df, report, notes, sections, heat):
+    "Write the page: sentences, photographs, and the `sections` with the figures."
+    title, photos = f'{report.n:,} photos, {report["accuracy"]:.1%} right', PagePhotos(df)
+    head = [f'<h1>{title}</h1>', html_summary(evaluation_steps(df, report)), *[f'<p>{html_text(o)}</p>' for o in notes]]
+    pictured = ['<div id="filters" class="tools"></div>', surprises_section(df, photos, heat),
+                confused_section(df, report, photos)]
+    how = f'<p class="quiet">{_HOW}</p>'
+    write_page(file, f'petpoo: {title}', [*head, *pictured, *sections, how], photos.data)
 
 # %% ../../nbs/25_evaluation.ipynb #cf2505ef
 def read_run(
@@ -175,14 +165,31 @@ def run_names(
     return short if len({*short}) == len(short) else [shown(o) for o in places]
 
 # %% ../../nbs/25_evaluation.ipynb #c4f8c4f0
+def _comparison_page(comparison, runs, plots):
+    "The parts of the page, and the data for its script."
+    named, photos = dict(zip(comparison.runs, runs)), PagePhotos(runs[0])
+    wide = comparison.wide()
+    rows = [map(html_text, (metric, *values)) for metric, values in zip(wide.index, wide.to_numpy())]
+    differing = differing_sections(named, photos)
+    images = ''.join(html_image(svg, 'svg+xml', name, 'plot') for name, svg in plots.items())
+    parts = [f'<h1>{html_text(" and ".join(comparison.runs))}</h1>', html_summary(comparison.findings),
+             f'<p>{html_text(comparison.title)}.</p>', html_table(map(html_text, ('metric', *comparison.runs)), rows),
+             '<div id="filters" class="tools"></div>', *differing, html_section('Plots', images)]
+    return parts, photos.data
+
+# %% ../../nbs/25_evaluation.ipynb #0cb769e3
 def write_comparison(
     comparison, # from `compare`
     runs: list, # the predictions tables that were compared
-    out: str|Path, # folder for compare.csv, compare.png and confusion.png
+    out: str|Path, # folder for report.html, compare.csv, compare.png and confusion.png
 ):
-    "Write the table of a comparison, its plot, and the confusion matrices side by side."
-    out = Path(out)
+    "Write a page about a comparison, its table, its plot, and the confusion matrices side by side."
+    out, svgs = Path(out), {}
     write_csv(comparison.table, out/'compare.csv', float_format='%.6g')
-    with atomic_path(out/'compare.png') as p: p.write_bytes(_png(lambda: plot_comparison(comparison)))
-    matrices = _png(lambda: plot_confusion(*runs, names=comparison.runs))
-    with atomic_path(out/'confusion.png') as p: p.write_bytes(matrices)
+    draws = dict(compare=lambda: plot_comparison(comparison),
+                 confusion=lambda: plot_confusion(*runs, names=comparison.runs))
+    for name, draw in draws.items():
+        svgs[name], png = draw_plot(draw, 'svg', 'png')
+        with atomic_path(out/f'{name}.png') as p: p.write_bytes(png)
+    parts, data = _comparison_page(comparison, runs, svgs)
+    write_page(out/'report.html', 'petpoo compare', parts, data)

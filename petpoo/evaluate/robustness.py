@@ -21,7 +21,7 @@ from ..core import PetpooError, nearest
 from .corruptions import CORRUPTIONS, check_level, corrupt, find_corruption
 from .bootstrap import wilson_interval
 from ..image import read_image, resize_image
-from ..train.features import has_bf16
+from ..train.bodies import has_bf16
 from ..train.pipeline import InputSpec
 
 # %% ../../nbs/22_robustness.ipynb #9a2f944c

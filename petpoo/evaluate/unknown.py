@@ -6,7 +6,7 @@
 __all__ = ['unknown_summary', 'worst_answers', 'wrong_names', 'UnknownReport', 'measure_unknown', 'write_unknown']
 
 # %% ../../nbs/25a_unknown.ipynb #828922d7
-import io, json, sys
+import io, json
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +28,7 @@ def _facts(answer):
 def _answers_table(clf, paths, truth):
     "The table of answers, and why the other photos could not be read."
     rows, errors = [], []
-    progress = len(paths) > 64 and sys.stderr.isatty()
-    for path, true, o in zip(paths, truth, clf.predict_batch(paths, progress=progress)):
+    for path, true, o in zip(paths, truth, clf.predict_batch(paths, progress=True)):
         if o.error: errors.append(o.error)
         else: rows.append([path, true, *_facts(o)])
     table = pd.DataFrame(rows, columns=['path', 'truth', *_OF_ANSWER]).astype(dict(score=float))

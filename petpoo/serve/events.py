@@ -11,10 +11,9 @@ from pathlib import Path
 from ..core import PetpooError, sha256
 from ..classify.prediction import Prediction
 from ..report import html_text
-from .answers import answer_html, answer_rows, as_sentence, breed_name, has_answer, look_html, rows_html
+from .answers import answer_html, answer_rows, as_sentence, has_answer, look_html, rows_html
 from .feedback import Feedback
 from .pool import InferencePool
-from .shampoo import with_article
 from .uploads import Uploads
 
 # %% ../../nbs/41b_events.ipynb #9def165f
@@ -63,14 +62,10 @@ async def explain_photo(
     visitor: str, # the visitor's secret
     id, # what the client sent as the id of a photo
 ) -> str: # HTML
-    "The photo, bright where the network looked."
-    coats = backend.pool.catalogue.coats
-    try:
-        data = backend.uploads.get(visitor, id).data
-        e = await backend.pool.explain(data)
-        name = breed_name(e.of, backend.pool.catalogue) if e.of in coats else e.of
-        return look_html(data, e.heat, with_article(name))
+    "The photo, coloured where the network looked."
+    try: explanation = await backend.pool.explain(backend.uploads.get(visitor, id).data)
     except PetpooError as e: return status_html(as_sentence(e))
+    return look_html(explanation, backend.pool.catalogue)
 
 # %% ../../nbs/41b_events.ipynb #4eec3779
 TABLE_HINT = status_html('Your results will appear here.')
@@ -99,26 +94,27 @@ def _not_kept(why): return status_html(f'Nothing was kept: {why}.')
 
 async def _keep(backend, data, label, answer):
     "Store a correction; returns what the visitor reads."
-    species = backend.pool.catalogue.coats[label]['species']
+    catalogue = backend.pool.catalogue
+    species = catalogue.coats[label]['species'] if catalogue else ''
     try: await backend.pool.answers.run(backend.feedback.add, data, label, species, answer, backend.bundle)
     except PetpooError as e:
         print(f'petpoo: a correction was not kept: {e}', file=sys.stderr, flush=True)
         return _not_kept('we cannot store corrections at the moment')
-    return status_html('Thank you! Your photo and the right breed will help to train the next version.')
+    return status_html('Thank you! Your photo and the right answer will help to train the next version.')
 
 # %% ../../nbs/41b_events.ipynb #c6e14cce
 async def correct_photo(
     backend: Backend, # with `feedback`
     visitor: str, # the visitor's secret
     id, # what the client sent as the id of a photo
-    label, # what the client sent as the right breed
+    label, # what the client sent as the right class
     consent, # what the client sent for the box; only True is consent
 ) -> str: # HTML
-    "Keep a visitor's photo with its right breed."
+    "Keep a visitor's photo with its right class."
     pool = backend.pool
     if consent is not True: return _not_kept('we do not store a photo without your consent')
     if not isinstance(label, str) or label not in pool.clf.classes:
-        return _not_kept('choose the right breed from the list')
+        return _not_kept('choose the right answer from the list')
     try:
         data = backend.uploads.get(visitor, id).data
         answer = await pool.predict(data)

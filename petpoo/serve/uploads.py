@@ -6,13 +6,16 @@
 __all__ = ['GONE', 'EVENT_BYTES', 'sweep_uploads', 'Upload', 'Uploads', 'session_of', 'read_event', 'UploadRoutes']
 
 # %% ../../nbs/40a_uploads.ipynb #5bfd9ca0
-import asyncio, hashlib, json, mimetypes, os, re, secrets, shutil, stat, tempfile, threading, time, weakref
+import asyncio, hashlib, io, json, os, re, secrets, shutil, stat, tempfile, threading, time, weakref
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 from ..core import PetpooError, lock_path
+from ..decode import sniff
+from ..image import read_image
+from ..report import small_jpeg
 
 # %% ../../nbs/40a_uploads.ipynb #2b75bf4d
 _PREFIX = 'petpoo-uploads-'
@@ -167,6 +170,22 @@ def _json_answer(said, status=200):
     from starlette.responses import JSONResponse
     return JSONResponse(said, status, {'cache-control': 'no-store'})
 
+# %% ../../nbs/40a_uploads.ipynb #7b99652e
+_HEIC_SIDE = 1600 # pixels of the longer side of the copy of a HEIC photo
+
+def _viewable(file):
+    "A photo that a browser can show: HEIC becomes JPEG, and everything else stays as it is."
+    data = file.read(16)
+    file.seek(0)
+    if sniff(data) != 'HEIF': return file
+    data = file.read()
+    try: im = read_image(data, at_least=(_HEIC_SIDE, _HEIC_SIDE))
+    except PetpooError: return io.BytesIO(data) # the answer will say why
+    im.thumbnail((_HEIC_SIDE, _HEIC_SIDE))
+    return io.BytesIO(small_jpeg(im, quality=92))
+
+def _keep_file(uploads, visitor, file, name): return uploads.add(visitor, _viewable(file), name)
+
 # %% ../../nbs/40a_uploads.ipynb #31c84a61
 async def _read_form(request):
     "The form of an upload, or None if the request is something else."
@@ -182,7 +201,8 @@ async def _keep_files(form, visitor, uploads, max_photo):
     if any(o.size > max_photo for o in files):
         return _json_answer(dict(error=f'a photo may have at most {max_photo >> 20} MiB'), 413)
     names = [Path(o.filename or 'photo').name for o in files]
-    return _json_answer([await run_in_threadpool(uploads.add, visitor, o.file, n) for o, n in zip(files, names)])
+    kept = [await run_in_threadpool(_keep_file, uploads, visitor, o.file, n) for o, n in zip(files, names)]
+    return _json_answer(kept)
 
 # %% ../../nbs/40a_uploads.ipynb #74dff6a6
 async def _answer_upload(request, uploads, max_photo):
@@ -202,9 +222,8 @@ async def _answer_file(request, uploads, max_photo):
     id = request.url.path.split('/gradio_api/file=', 1)[1]
     try: upload = await run_in_threadpool(uploads.get, request.scope['visitor'], id)
     except PetpooError as e: return _json_answer(dict(error=str(e)), 404)
-    kind = mimetypes.guess_type(upload.name)[0] or ''
-    raster = kind.startswith('image/') and kind != 'image/svg+xml'
-    media_type = kind if raster else 'application/octet-stream'
+    format = sniff(upload.data[:16])
+    media_type = f'image/{format.lower()}' if format else 'application/octet-stream'
     return Response(upload.data, media_type=media_type, headers={'cache-control': 'no-store'})
 
 # %% ../../nbs/40a_uploads.ipynb #303a2697

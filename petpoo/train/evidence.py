@@ -88,6 +88,14 @@ def profile(self: Evidence,
     "How the animal is distributed over ImageNet's breeds and their wild relatives."
     return z[:, self.named].softmax(1)
 
+@patch
+def see(self: Evidence,
+    f: torch.Tensor, # features (n, f)
+) -> tuple[torch.Tensor, torch.Tensor]: # groups (n, 6) and profile (n, 143)
+    "Groups and profile of photos."
+    z = self(f)
+    return self.groups(z), self.profile(z)
+
 # %% ../../nbs/13_evidence.ipynb #b0d23968
 def neighbours_of(
     classes: list[str], # of the classifier

@@ -132,9 +132,9 @@ def __repr__(self: SanityCheck):
 def sanity_check(
     learn: Learner, # before its first epoch
 ) -> SanityCheck: # prints as two or three sentences
-    "Send one training batch through the model; weights and random state are left alone."
+    "Send eight training images through the model; weights and random state are left alone."
     with unchanged(learn.dls), torch.no_grad():
-        x, y = learn.dls.one_batch()
+        x, y = (o[:8] for o in learn.dls.one_batch())
         learn.model.eval()
         logits = learn.model(x.as_subclass(torch.Tensor)).float()
         loss = nn.functional.cross_entropy(logits, y.as_subclass(torch.Tensor))

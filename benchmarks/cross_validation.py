@@ -1,0 +1,104 @@
+"""Is the interval of a cross-validation honest? Write results/cross_validation.csv.
+
+    python benchmarks/cross_validation.py path/to/oxford-iiit-pet [--repeats 100]
+
+From all photographs (and, as a second set, drawn pets) a part is drawn at random, again and again. Heads on cached
+features are cross-validated on that part as `petpoo train` does it, the final head is fitted to all of the part, and its
+accuracy on the remaining, fresh photographs is compared with the 95% interval of the cross-validation. Beside it stands
+the interval of one held-out fifth of the same part. `chosen` takes the best of three strengths of regularisation by the
+same cross-validation that then gives the figure; `nested` chooses anew inside each fold."""
+import argparse, tempfile, warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+from petpoo.core import cores, environment
+from petpoo.evaluate.bootstrap import wilson_interval
+from petpoo.train.heads import fold_rows
+
+OUT = Path(__file__).parent.parent/'results'/'cross_validation.csv'
+STRENGTHS = 2., 18., 160.
+ARCH = 'tf_efficientnet_lite2'
+
+def features(data):
+    "Features and classes of all photographs."
+    from petpoo.data.layouts import read_table
+    from petpoo.data.table import split_table
+    from petpoo.train.features import get_features
+    from petpoo.train.heads import label_codes
+    from petpoo.train.models import native_size
+    from petpoo.train.pipeline import get_dls
+    from petpoo.train.training import get_learner
+    learn = get_learner(get_dls(split_table(read_table(data)), size=native_size(ARCH)), ARCH)
+    return get_features(learn, learn.dls.table['path'])[:, 0].astype(np.float32), label_codes(learn)
+
+def right(x, y, train, held, strength=18.):
+    "Whether a head that was fitted to some rows is right on others."
+    mean, std = x[train].mean(0), x[train].std(0) + 1e-3
+    model = LogisticRegression(C=strength/len(train), max_iter=200, tol=1e-3).fit((x[train] - mean)/std, y[train])
+    return model.predict((x[held] - mean)/std) == y[held]
+
+def cross_validated(x, y, rows, strength=18., seed=0):
+    hits = np.zeros(len(rows), bool)
+    for train, held in fold_rows(y[rows], np.arange(len(rows)), 5, seed):
+        hits[held] = right(x, y, rows[train], rows[held], strength)
+    return hits
+
+def nested(x, y, rows, seed=0):
+    "Each fold chooses by a cross-validation of its own."
+    hits = np.zeros(len(rows), bool)
+    for train, held in fold_rows(y[rows], np.arange(len(rows)), 5, seed):
+        best = max(STRENGTHS, key=lambda o: cross_validated(x, y, rows[train], o, seed + 1).mean())
+        hits[held] = right(x, y, rows[train], rows[held], best)
+    return hits
+
+def repeat(x, y, n, seed, choose):
+    "Hits of each kind of measurement on a part, and the accuracy on fresh photographs."
+    order = np.random.default_rng(seed).permutation(len(y))
+    rows, fresh = order[:n], order[n:]
+    if not choose:
+        train, held = fold_rows(y[rows], np.arange(n), 5, seed)[0]
+        accuracy = right(x, y, rows, fresh).mean()
+        return {'cross-validated': (cross_validated(x, y, rows, seed=seed), accuracy),
+                'one fifth': (right(x, y, rows[train], rows[held]), accuracy)}
+    by = {o: cross_validated(x, y, rows, o, seed) for o in STRENGTHS}
+    best = max(STRENGTHS, key=lambda o: by[o].mean())
+    accuracy = right(x, y, rows, fresh, best).mean()
+    return {'chosen': (by[best], accuracy), 'nested': (nested(x, y, rows, seed), accuracy)}
+
+def summarise(name, found, n):
+    "Rows of the table for one data set."
+    rows = []
+    for kind in found[0]:
+        lows, highs = zip(*(wilson_interval(int(hits.sum()), len(hits)) for hits, _ in (o[kind] for o in found)))
+        fresh = np.array([o[kind][1] for o in found])
+        measured = np.array([o[kind][0].mean() for o in found])
+        rows.append(dict(
+            data=name, images=n, kind=kind, repeats=len(found), measured=measured.mean(), fresh=fresh.mean(),
+            covered=np.mean((np.array(lows) <= fresh) & (fresh <= np.array(highs))),
+            width=np.mean(np.array(highs) - np.array(lows))))
+    return rows
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('data')
+    p.add_argument('--repeats', type=int, default=100)
+    p.add_argument('--nested', type=int, default=20, help='repeats with a choice (default: %(default)s)')
+    args = p.parse_args()
+    warnings.simplefilter('ignore')
+    rows = []
+    with tempfile.TemporaryDirectory() as tmp:
+        from petpoo.sample.faults import draw_pets
+        draw_pets(f'{tmp}/pets', n=740, size=256, seed=0)
+        for name, data, n in (('photographs', args.data, 600), ('drawn', f'{tmp}/pets', 370)):
+            x, y = features(data)
+            for repeats, choose in ((args.repeats, False), (args.nested, True)):
+                with threadpool_limits(1), ThreadPoolExecutor(cores()) as pool:
+                    found = list(pool.map(lambda seed: repeat(x, y, n, seed, choose), range(repeats)))
+                rows += summarise(name, found, n)
+                print(pd.DataFrame(rows).tail(2).round(4).to_string(index=False), flush=True)
+    pd.DataFrame(rows).assign(**environment()).to_csv(OUT, index=False, float_format='%.4g')
+
+if __name__ == '__main__': main()

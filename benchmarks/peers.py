@@ -1,0 +1,128 @@
+"""Time `petpoo train` beside what one would write instead; write results/peers.csv.
+
+    python benchmarks/peers.py path/to/oxford-iiit-pet [--jobs body cold warm sklearn fastai] [--slice 300]
+
+The same photographs, the same network (EfficientNet-Lite2 at 260 pixels, ImageNet's weights) and all cores for each job,
+one after the other, each in a process of its own:
+
+- body: the network alone on noise, on the engine that petpoo chooses; what `petpoo train` cannot be faster than
+- cold and warm: the whole command `petpoo train`, with an empty cache and with a full one
+- sklearn: twenty lines of timm and scikit-learn, the features of a frozen network and a logistic regression in five folds
+- fastai: one frozen and one unfrozen epoch on a slice, extrapolated to all photographs (see against_fastai.py)
+- imports: torch and fastai alone; a warm command cannot be much faster
+
+Accuracies of petpoo and scikit-learn are cross-validated over all photographs; fastai's is that of a seeded fifth."""
+import argparse, json, os, subprocess, sys, tempfile, time
+from pathlib import Path
+import numpy as np
+import pandas as pd
+from against_fastai import ARCH, SIZE, fastai
+from petpoo.core import environment
+
+OUT = Path(__file__).parent.parent/'results'/'peers.csv'
+
+def body(data, part):
+    "Run the network on noise, one picture a core at once."
+    from concurrent.futures import ThreadPoolExecutor
+    from petpoo.core import cores
+    from petpoo.data.layouts import read_table
+    from petpoo.train.bodies import body_runner, engine_for
+    from petpoo.train.models import make_body
+    from petpoo.train.pipeline import InputSpec
+    import torch
+    network, mean, std = make_body(ARCH)
+    each, together = body_runner(network, InputSpec((SIZE, SIZE), 'squish', [], {}, 'label', mean, std), 1000)
+    noise, n = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8), len(read_table(data))
+    began = time.perf_counter()
+    with ThreadPoolExecutor(cores() + 1) as pool:
+        for i in range(0, n, 32): together(list(pool.map(each, [noise]*min(32, n - i))))
+    return dict(images=n, seconds=time.perf_counter() - began, engine=engine_for(torch.device('cpu')))
+
+def petpoo(data, part):
+    "The whole command."
+    with tempfile.TemporaryDirectory() as tmp:
+        run, began = Path(tmp)/'run', time.perf_counter()
+        subprocess.run(['petpoo', 'train', '--data', data, '--out', run], check=True, stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - began
+        accuracy = json.loads((run/'metrics.json').read_text())['label']['metrics']['accuracy']
+        n = len(pd.read_csv(run/'predictions.csv'))
+        shipped = sum(o.stat().st_size for o in (run/'bundle').iterdir() if o.name != 'weights.safetensors')
+    return dict(images=n, seconds=seconds, accuracy=accuracy['value'], low=accuracy['low'], high=accuracy['high'],
+                shipped_mb=shipped/2**20)
+
+def sklearn(data, part):
+    "What a good engineer would type."
+    began = time.perf_counter()
+    import timm, torch
+    from PIL import Image
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from petpoo.train.models import make_body # for weights that need no download
+    network, files = make_body(ARCH)[0].eval().to(memory_format=torch.channels_last), sorted(Path(data).glob('images/*.jpg'))
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network) | dict(input_size=(3, SIZE, SIZE)))
+    features = []
+    with torch.inference_mode():
+        for i in range(0, len(files), 32):
+            batch = torch.stack([transform(Image.open(o).convert('RGB')) for o in files[i:i + 32]])
+            features.append(network(batch.to(memory_format=torch.channels_last)).numpy())
+    labels = np.array([o.stem.rsplit('_', 1)[0] for o in files])
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.005, max_iter=200))
+    right = cross_val_predict(model, np.concatenate(features), labels, cv=5) == labels
+    return dict(images=len(files), seconds=time.perf_counter() - began, accuracy=right.mean())
+
+def with_fastai(data, part):
+    "fastai on a slice."
+    found = fastai(data, part)
+    return dict(images=found['train_images'], seconds=found['seconds'], seconds_for_all=found['seconds_for_all'],
+                accuracy=found['accuracy'])
+
+def imports(data, part):
+    "torch and fastai."
+    began = time.perf_counter()
+    import torch, fastai.vision.all # noqa: F401
+    return dict(seconds=time.perf_counter() - began)
+
+JOBS = dict(imports=imports, body=body, cold=petpoo, warm=petpoo, sklearn=sklearn, fastai=with_fastai)
+
+def in_process(job, args):
+    "The figures of a job in a process of its own, and the most memory that it took."
+    command = [sys.executable, '-W', 'ignore', __file__, args.data, '--slice', str(args.slice), '--job', job]
+    began = os.times().elapsed
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    out, _ = child.communicate()
+    if child.returncode: return dict(failed=f'exit code {child.returncode}')
+    return dict(process_seconds=os.times().elapsed - began, **json.loads(out.splitlines()[-1]))
+
+def work(job, args):
+    import resource
+    figures = JOBS[job](args.data, args.slice)
+    who = resource.RUSAGE_CHILDREN if job in ('cold', 'warm') else resource.RUSAGE_SELF
+    print(json.dumps(figures | dict(peak_mb=resource.getrusage(who).ru_maxrss//1024), default=float))
+
+def instructions():
+    "Those of the processor that matter here."
+    try: flags = next(o for o in open('/proc/cpuinfo') if o.startswith('flags')).split()
+    except (OSError, StopIteration): return ''
+    return ' '.join(o for o in ('avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_bf16') if o in flags)
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('data')
+    p.add_argument('--jobs', nargs='+', choices=JOBS, default=[*JOBS])
+    p.add_argument('--slice', type=int, default=300, help="fastai's training images (default: %(default)s)")
+    p.add_argument('--job', choices=JOBS, help=argparse.SUPPRESS)
+    return p.parse_args()
+
+def main():
+    args = arguments()
+    if args.job: return work(args.job, args)
+    os.environ['PETPOO_CACHE'] = tempfile.mkdtemp()
+    rows = []
+    for job in args.jobs:
+        rows.append(dict(job=job, **in_process(job, args), instructions=instructions(), **environment()))
+        pd.DataFrame(rows).to_csv(OUT, index=False, float_format='%.4g')
+        print({k: v for k, v in rows[-1].items() if k not in environment()}, flush=True)
+
+if __name__ == '__main__': main()
