@@ -318,8 +318,9 @@ def load_cross_fitted(
         for name, value in load_file(file).items():
             kind, output = name.split('/')
             asked.setdefault(kind, {})[output] = value
-        fits = asked['known']['logits'].shape == (len(asked['known']['y']), classes)
-    except (OSError, ValueError, KeyError, AttributeError, SafetensorError): fits = False
+        logits, score, y = (asked['known'][o] for o in ('logits', 'known', 'y'))
+        fits = logits.shape == (len(y), classes) and len(score) == len(y) > 0 and {*y.tolist()} <= {*range(classes)}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, SafetensorError): fits = False
     if not fits: raise PetpooError(f'{file} does not fit this classifier: train again')
     if 'others' in asked: asked['others']['y'] = None
     _mark(learn, asked, np.arange(0))
