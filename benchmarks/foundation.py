@@ -27,7 +27,6 @@ RUNS = { # name -> architecture, recipe, target, is the cache warm?
     'quick_species': (LITE2, 'quick', 'species', False),
     'baseline_breeds': (RESNET, 'baseline', 'label', False),
     'baseline_species': (RESNET, 'baseline', 'species', False),
-    'standard_breeds': (LITE2, 'standard', 'label', True),
     'full_breeds': (LITE2, 'full', 'label', True)}
 OUT = Path(__file__).parent.parent/'results'/'foundation.csv'
 
@@ -36,7 +35,6 @@ def fit_recipe(learn, recipe, epochs):
     if recipe != 'baseline': learn.fit_head()
     if recipe == 'quick': return
     with learn.no_bar(), learn.no_logging():
-        if recipe == 'standard': return learn.fit_stages(epochs)
         learn.unfreeze()
         if recipe == 'full': learn.fit_one_cycle(epochs, slice(1e-5, 2e-4))
         else: learn.fit(epochs, 1e-3)

@@ -1,6 +1,6 @@
 """Time `petpoo train` beside what one would write instead; write results/peers.csv.
 
-    python benchmarks/peers.py path/to/oxford-iiit-pet [--jobs body cold warm sklearn fastai] [--slice 300]
+    python benchmarks/peers.py path/to/oxford-iiit-pet [--jobs body cold warm sklearn fastai ...] [--slice 300]
 
 The same photographs, the same network (EfficientNet-Lite2 at 260 pixels, ImageNet's weights) and all cores for each job,
 one after the other, each in a process of its own:
@@ -10,6 +10,8 @@ one after the other, each in a process of its own:
 - sklearn: twenty lines of timm and scikit-learn, the features of a frozen network and a logistic regression in five folds
 - fastai: one frozen and one unfrozen epoch on a slice, extrapolated to all photographs (see against_fastai.py)
 - imports: torch and fastai alone; a warm command cannot be much faster
+- ultralytics, keras and autogluon: each package's own classifier in its own words; without a network it can only say
+  on which line it stopped
 
 Accuracies of petpoo and scikit-learn are cross-validated over all photographs; fastai's is that of a seeded fifth."""
 import argparse, json, os, subprocess, sys, tempfile, time
@@ -78,22 +80,64 @@ def with_fastai(data, part):
     return dict(images=found['train_images'], seconds=found['seconds'], seconds_for_all=found['seconds_for_all'],
                 accuracy=found['accuracy'])
 
+def folders(data, home):
+    "The photographs as links, in folders train/CLASS and val/CLASS."
+    from against_fastai import photographs
+    for row in photographs(data, 0).itertuples():
+        folder = Path(home)/dict(train='train', valid='val')[row.split]/row.label
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder/Path(row.path).name).symlink_to(Path(row.path).absolute())
+    return home
+
+def ultralytics(data, part):
+    "One epoch of its smallest classifier."
+    from ultralytics import YOLO
+    with tempfile.TemporaryDirectory() as home:
+        began = time.perf_counter()
+        result = YOLO('yolo11n-cls.pt').train(data=folders(data, home), epochs=1, imgsz=SIZE, device='cpu', project=home)
+        return dict(seconds=time.perf_counter() - began, accuracy=result.top1)
+
+def keras(data, part):
+    "A dense layer on a frozen EfficientNet."
+    os.environ['KERAS_BACKEND'] = 'torch'
+    import keras
+    with tempfile.TemporaryDirectory() as home:
+        folders(data, home)
+        began = time.perf_counter()
+        body = keras.applications.EfficientNetB2(include_top=False, pooling='avg')
+        body.trainable = False
+        model = keras.Sequential([body, keras.layers.Dense(37, activation='softmax')])
+        model.compile('adam', 'sparse_categorical_crossentropy', ['accuracy'])
+        train, held = (keras.utils.image_dataset_from_directory(f'{home}/{o}', image_size=(SIZE, SIZE))
+                       for o in ('train', 'val'))
+        model.fit(train)
+        return dict(seconds=time.perf_counter() - began, accuracy=model.evaluate(held)[1])
+
+def autogluon(data, part):
+    "Its predictor for pictures, five minutes."
+    from autogluon.multimodal import MultiModalPredictor
+    from against_fastai import photographs
+    table, began = photographs(data, 0)[['path', 'label', 'split']], time.perf_counter()
+    train, held = (table[table.split == o].drop(columns='split') for o in ('train', 'valid'))
+    model = MultiModalPredictor(label='label').fit(train, time_limit=300)
+    return dict(seconds=time.perf_counter() - began, accuracy=model.evaluate(held)['accuracy'])
+
 def imports(data, part):
     "torch and fastai."
     began = time.perf_counter()
     import torch, fastai.vision.all # noqa: F401
     return dict(seconds=time.perf_counter() - began)
 
-JOBS = dict(imports=imports, body=body, cold=petpoo, warm=petpoo, sklearn=sklearn, fastai=with_fastai)
+JOBS = dict(imports=imports, body=body, cold=petpoo, warm=petpoo, sklearn=sklearn, fastai=with_fastai,
+            ultralytics=ultralytics, keras=keras, autogluon=autogluon)
 
 def in_process(job, args):
     "The figures of a job in a process of its own, and the most memory that it took."
     command = [sys.executable, '-W', 'ignore', __file__, args.data, '--slice', str(args.slice), '--job', job]
     began = os.times().elapsed
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    out, _ = child.communicate()
-    if child.returncode: return dict(failed=f'exit code {child.returncode}')
-    return dict(process_seconds=os.times().elapsed - began, **json.loads(out.splitlines()[-1]))
+    child = subprocess.run(command, capture_output=True, text=True)
+    if child.returncode: return dict(failed=([o for o in child.stderr.splitlines() if o.strip()] or ['?'])[-1])
+    return dict(process_seconds=os.times().elapsed - began, **json.loads(child.stdout.splitlines()[-1]))
 
 def work(job, args):
     import resource
@@ -119,8 +163,9 @@ def main():
     args = arguments()
     if args.job: return work(args.job, args)
     os.environ['PETPOO_CACHE'] = tempfile.mkdtemp()
-    rows = []
+    rows = [] if {*args.jobs} == {*JOBS} or not OUT.exists() else pd.read_csv(OUT).to_dict('records')
     for job in args.jobs:
+        rows = [o for o in rows if o['job'] != job]
         rows.append(dict(job=job, **in_process(job, args), instructions=instructions(), **environment()))
         pd.DataFrame(rows).to_csv(OUT, index=False, float_format='%.4g')
         print({k: v for k, v in rows[-1].items() if k not in environment()}, flush=True)

@@ -170,7 +170,6 @@ def check_rows(here, code):
 def storage(args, here):
     "Seconds a thousand images as single objects and as tar shards, on an S3 server of this machine."
     from petpoo.sample.bucket import s3_for_tests
-    from petpoo.sample.toys import toy_bundle
     from petpoo.scale.reading import read_photos
     from petpoo.scale.storage import write_whole
     paths = photos_in(args.photos)[:1000]

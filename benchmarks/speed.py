@@ -6,18 +6,16 @@ The speed-ups are channels-last memory, bfloat16, frozen statistics and the allo
 whole process, so the script runs itself a second time for it. All rates come from one call, on random pictures."""
 import argparse, itertools, resource, subprocess, sys, time
 from pathlib import Path
-from types import SimpleNamespace
 import pandas as pd, torch
 from torch import nn
 from petpoo.core import environment
-from petpoo.train.heads import split_body
 from petpoo.train.models import make_body, make_head, native_size, split_model
 from petpoo.train.training import keep_memory
 
 OUT = Path(__file__).parent.parent/'results'/'speed.csv'
 
 WHAT = { # -> the first group of parameters that learns, None for prediction
-    'body': None, 'head': 2, 'last stages': 1, 'all layers': 0, 'last stages on maps': 0}
+    'body': None, 'head': 2, 'last stages': 1, 'all layers': 0}
 
 def prepare(model, groups, learns, channels_last, frozen_statistics):
     "Set memory format, mode and gradients."
@@ -46,24 +44,12 @@ def best_rate(batches, n, f, *args):
         seconds.append(time.perf_counter() - began)
     return n/min(seconds)
 
-def on_maps(body, arch):
-    "The last stages and the head as a network of its own, and a batch of maps from the early layers."
-    size = native_size(arch)
-    spec = SimpleNamespace(size=size)
-    learner = SimpleNamespace(model=body, splitter=split_model, arch=arch, dls=SimpleNamespace(spec=spec))
-    early, late = split_body(learner)
-    with torch.no_grad(): return nn.Sequential(late, body[1]), early(torch.rand(32, 3, *size))
-
 def networks(arch, only):
     "Yield what is measured, its network, the groups of parameters and a batch."
     body = make_body(arch)[0]
     model = nn.Sequential(body, make_head(body.num_features, 37))
     groups, x = split_model(model), torch.rand(32, 3, *native_size(arch))
-    for what in only:
-        if what == 'last stages on maps':
-            late, maps = on_maps(model, arch)
-            yield what, late, [list(late.parameters())], maps
-        else: yield what, model, groups, x
+    for what in only: yield what, model, groups, x
 
 def combinations(training):
     "Channels last, bfloat16, frozen statistics; the last one matters in training only."

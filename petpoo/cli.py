@@ -6,7 +6,7 @@
 __all__ = ['make_parser', 'main']
 
 # %% ../nbs/51_cli.ipynb #6cc9abc4
-import argparse, contextlib, os, sys, warnings
+import argparse, atexit, contextlib, gc, os, sys, warnings
 import petpoo
 from .commands.bundles import export_parser, info_parser
 from .commands.data import audit_parser, cache_parser
@@ -90,6 +90,7 @@ def main(
     argv: list[str]|None = None, # the words after `petpoo`; None: those of the shell
 ) -> int: # exit code: 0 success, 1 an error the user can fix, 2 wrong usage, 130 interrupted, 141 the output was closed
     "Run the command `petpoo`."
+    atexit.register(gc.freeze)
     with safe_output():
         args = argparse.Namespace(debug=False)
         try: return _run_command(make_parser().parse_args(argv, args))

@@ -38,9 +38,10 @@ def load_classifier(
                                  # hf://OWNER/NAME or s3://bucket/folder, or None: the packaged one
     threads: int|None = None, # for computation; None: one per core that this process may use
     engine: str = 'fastest', # 'onnxruntime', 'openvino', or the faster of the two on this machine, measured once
+    embedding: bool = False, # give each answer the features of its photo, as `embedding`
 ) -> Classifier:
     "Load a classifier that is ready to `predict`, without the training stack. 'packaged' means the same as None."
-    return Classifier(_bundle_folder(where), threads, engine)
+    return Classifier(_bundle_folder(where), threads, engine, embedding)
 
 # %% ../nbs/32_learner.ipynb #7321e2ff
 def __getattr__(name):

@@ -9,11 +9,10 @@ __all__ = ['ACCEPTED', 'MIN_CONFIDENCE', 'NAMED_RIGHT', 'COAT_RIGHT', 'fit_tempe
 # %% ../../nbs/31_calibration.ipynb #f4a2c452
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 from scipy.stats import beta, t as student
 from sklearn.model_selection import KFold
 from .inference import softmax
-from .prediction import make_prediction
+from .prediction import coat_probs, decide_species
 from ..evaluate.thresholds import choose_threshold
 from ..evaluate.bootstrap import wilson_interval
 from ..evaluate.metrics import evaluate
@@ -36,8 +35,9 @@ def fit_temperature(
 ) -> float: # from 0.05 to 20; 1 without photos
     "The most probable temperature; with fewer photos it is closer to 1 and gives less certain answers."
     if not len(truth): return 1.
-    expected = _expected_logit(logits, truth)
-    def loss(u): return (logsumexp(logits/np.exp(u), axis=1) - expected/np.exp(u)).sum() + (u/_PRIOR)**2/2
+    top = logits.max(1)
+    below, missed = logits - top[:, None], (top - _expected_logit(logits, truth)).sum()
+    def loss(u): return np.log(np.exp(below*np.exp(-u)).sum(1)).sum() + missed*np.exp(-u) + (u/_PRIOR)**2/2
     return float(np.exp(minimize_scalar(loss, bounds=np.log([0.05, 20]), method='bounded').x))
 
 # %% ../../nbs/31_calibration.ipynb #5486a1ba
@@ -115,13 +115,13 @@ def _fit_operating_point(config, logits, truth, rule):
     return choose_threshold(preds, **rule).to_dict()
 
 # %% ../../nbs/31_calibration.ipynb #2b0c991a
-def _share_figure(hits):
+def _share_figure(hits, folds):
     "A share as a figure, with Wilson's interval."
-    low, high = wilson_interval(int(hits.sum()), len(hits))
+    low, high = wilson_interval(int(hits.sum()), len(hits), folds=folds)
     return dict(value=float(hits.mean()), low=low, high=high)
 
 # %% ../../nbs/31_calibration.ipynb #cf61342e
-def _calibration_figures(logits, score, truth, abstention):
+def _calibration_figures(logits, score, truth, abstention, folds):
     "What the validation photos say about temperature and abstention."
     if not len(truth): return {}
     probs = calibrated_out_of_fold(logits, truth)
@@ -129,9 +129,9 @@ def _calibration_figures(logits, score, truth, abstention):
     figures = {
         'calibration error before the temperature': dict(value=_calibration_error(softmax(logits), truth)),
         'calibration error after it, cross-fitted': dict(value=_calibration_error(probs, truth)),
-        'taken as known': _share_figure(score >= abstention['threshold']),
-        'named, not "not sure"': _share_figure(named)}
-    if named.any(): figures['right, of those named'] = _share_figure(right[named])
+        'taken as known': _share_figure(score >= abstention['threshold'], folds),
+        'named, not "not sure"': _share_figure(named, folds)}
+    if named.any(): figures['right, of those named'] = _share_figure(right[named], folds)
     return figures
 
 # %% ../../nbs/31_calibration.ipynb #3196cc3a
@@ -143,24 +143,20 @@ def calibrate(
     score_name: str, # what the score measures
     threshold: float|None = None, # least score of a known photo; None: accept 97% of photos like these
     rule: dict|None = None, # for `choose_threshold`: dict(positive='cat', recall=0.99); None: no operating point
+    folds: int = 0, # parts of the cross-validation that the photos come from; 0: they were held out
 ):
     "Fit everything that turns the outputs of a bundle's graph into an answer."
     config['temperature'] = fit_temperature(logits, truth)
     abstention = _fit_abstention(score, config['target'], threshold)
     config['abstention'] = abstention and dict(score=score_name, **abstention)
     if rule: config['operating_point'] = _fit_operating_point(config, logits, truth, rule)
-    config['figures'] = config['figures'] | _calibration_figures(logits, score, truth, config['abstention'])
+    config['figures'] = config['figures'] | _calibration_figures(logits, score, truth, config['abstention'],
+                                                                    folds)
 
 # %% ../../nbs/31_calibration.ipynb #b8d5f904
 NAMED_RIGHT, COAT_RIGHT = 0.97, 0.9 # shares of right answers among the named breeds, and among the coats
 _NAMED_SCORE = 'log-odds that the breed is right'
 _FALLBACK = dict(breed=float(np.log(MIN_CONFIDENCE/(1 - MIN_CONFIDENCE))), coat=0.9) # without a proof
-
-def _ask_levels(config, asked):
-    "A `Prediction` for each photo."
-    probs = softmax(asked['logits'], config['temperature'])
-    rows = zip(probs, asked['known'], asked['named'], asked['joint'])
-    return [make_prediction(p, config, *outputs) for p, *outputs in rows]
 
 def _level_rule(score, right, target, level):
     "The threshold of a level, and what it promises."
@@ -171,16 +167,17 @@ def _level_rule(score, right, target, level):
 # %% ../../nbs/31_calibration.ipynb #1ea37cac
 def _coat_answers(config, asked):
     "The probability of the answered coat, whether it is right, and whether a breed is named."
-    truth = [config['coats'][config['classes'][y]]['coat'] for y in asked['y']]
-    answers = _ask_levels(config, asked)
-    best = [next(iter(p.coat_probs.items())) for p in answers]
-    right = np.array([coat == true for (coat, _), true in zip(best, truth)])
-    return np.array([p for _, p in best]), right, np.array([p.level == 'breed' for p in answers])
+    rule, truth = config['abstention'], [config['coats'][config['classes'][y]]['coat'] for y in asked['y']]
+    species = [decide_species(p, config)[0] for p in softmax(asked['logits'], config['temperature'])]
+    _, probs, coats = coat_probs(asked['joint'], config, species)
+    right = np.array(coats)[probs.argmax(1)] == truth
+    named = (asked['known'] >= rule['threshold']) & (asked['named'] >= rule['breed']['threshold'])
+    return probs.max(1), right, named
 
 # %% ../../nbs/31_calibration.ipynb #a8599d21
 def fit_levels(
     config: dict, # of a bundle with a temperature, an abstention, `neighbours` and `coats`; changed in place
-    asked: dict, # 'known', 'left_out' and perhaps 'others' -> the four outputs for photos, and their classes `y`
+    asked: dict, # 'known', 'left_out' and perhaps 'others' -> the four outputs for photos, their classes `y` and `fold`
 ):
     "Fit the thresholds of breed and coat, the limits of sets, and the figures that show what they are worth."
     known, rule = asked['known'], config['abstention']
@@ -207,24 +204,26 @@ def _named_out_of_fold(score, right, folds=5):
 def _level_figures(config, asked, coats):
     "What the levels are worth, each figure with its interval."
     known, rule = asked['known'], config['abstention']
+    folds = len({*known.get('fold', ())})
     right = known['logits'].argmax(1) == known['y']
     named = _named_out_of_fold(known['named'], right)
-    figures = {'accuracy of the breed, all answered': _share_figure(right), 'named': _share_figure(named)}
+    figures = {'accuracy of the breed, all answered': _share_figure(right, folds), 'named': _share_figure(named, folds)}
     cats = np.array([config['species'][o] == 'cat' for o in config['classes']])
     said = softmax(known['logits'])[:, cats].sum(1) > 0.5
-    figures['cat or dog right'] = _share_figure(said == cats[known['y']])
-    if named.any(): figures['right, of those named'] = _share_figure(right[named])
+    figures['cat or dog right'] = _share_figure(said == cats[known['y']], folds)
+    if named.any(): figures['right, of those named'] = _share_figure(right[named], folds)
     if coats:
         p, coat_right, by_breed = coats['known']
         said = by_breed | (p >= rule['coat']['threshold'])
-        figures['coat right, of those with a breed or a coat'] = _share_figure(coat_right[said])
+        figures['coat right, of those with a breed or a coat'] = _share_figure(coat_right[said], folds)
     if 'left_out' in coats:
         p, coat_right, _ = coats['left_out']
         said = p >= rule['coat']['threshold']
-        if said.any(): figures['coat right, breeds left out of the training'] = _share_figure(coat_right[said])
+        if said.any(): figures['coat right, breeds left out of the training'] = _share_figure(coat_right[said], folds)
     strange = dict(left_out='breeds left out of the training', others='other photos')
     for key, words in strange.items():
-        if key in asked: figures[f'named, {words}'] = _share_figure(asked[key]['named'] >= rule['breed']['threshold'])
+        if key not in asked: continue
+        figures[f'named, {words}'] = _share_figure(asked[key]['named'] >= rule['breed']['threshold'], folds)
     return figures
 
 # %% ../../nbs/31_calibration.ipynb #f5f91763

@@ -177,7 +177,8 @@ def _calibrate_cross_fitted(config, asked, model, threshold, rule):
     n, data = len(known['y']), config['data']
     config['data'] |= dict(cross_fitted=True, n_fit=n, n_train=n, n_valid=n if n > data['n_train'] else data['n_valid'],
                            held_out=n <= data['n_train'])
-    calibrate(config, known['logits'], known['known'], known['y'], score_name(model), threshold, rule)
+    calibrate(config, known['logits'], known['known'], known['y'], score_name(model), threshold, rule,
+              len({*known.get('fold', ())}))
     if config.get('neighbours'): fit_levels(config, asked)
 
 def _save_weights(model, file):
@@ -188,7 +189,7 @@ def export_bundle(
     learn: Learner, # from `petpoo.train.training.get_learner` or `petpoo.train.pethead.pet_learner`
     folder: str|Path, # where the bundle goes; an existing one is replaced
     figures: dict|None = None, # name -> dict(value, low, high), as measured: for config.json and the model card
-    n_check: int = 16, # validation images on which bundle and learner are compared
+    n_check: int = 8, # validation images on which bundle and learner are compared
     n_fit: int = 2000, # most validation images to fit temperature and threshold on
     operating_point: dict|None = None, # for `choose_threshold`: dict(positive='cat', recall=0.99); None: most probable
     threshold: float|None = None, # least score of a known photo; None: 97% of the validation images count as known

@@ -9,13 +9,14 @@ __all__ = ['preprocess', 'softmax', 'Classifier', 'Explanation']
 import os, threading, warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from PIL import Image
 from .bundle import read_config
+from .graph import FEATURES
 from .gallery import draw_answers, small_copy
 from .heat import heat_html, heat_overlay
 from .prediction import Prediction, make_prediction
@@ -57,13 +58,15 @@ class Classifier:
         folder: str|Path, # a bundle
         threads: int|None = None, # to compute, and to answer many photos; None: one per core
         engine: str = 'onnxruntime', # or 'openvino', or 'fastest', which times both (see `petpoo.classify.runtime`)
+        embedding: bool = False, # give each `Prediction` the features of its photo
     ):
         self.threads = cores() if threads is None else threads
         _check_count(self.threads, 'threads')
         self.folder = local_path(folder)
         self.config, graph = read_config(self.folder), self.folder/'model.onnx'
         if engine == 'fastest': engine = fastest(graph, self.config['size'], self.threads)
-        self.engine_name, self.engine = engine, make_engine(engine, graph, self.threads)
+        self.engine_name, self.embedding = engine, embedding
+        self.engine = make_engine(engine, graph, self.threads, features=embedding)
         self._many, self._lock = None, threading.Lock()
         self._check_graph()
 
@@ -85,8 +88,10 @@ def _outputs_of(config):
 
 @patch
 def _run_graph(self: Classifier, batch, keep=True, engine=None):
-    "Output name -> array, for the outputs that the bundle uses."
-    found = dict(zip(_outputs_of(self.config), (engine or self.engine)(batch, keep)))
+    "Output name -> array, for the outputs that the bundle uses, and for the features if they are asked for."
+    arrays = (engine or self.engine)(batch, keep)
+    found = dict(zip(_outputs_of(self.config), arrays))
+    if self.embedding: found[FEATURES] = arrays[-1]
     if not all(np.isfinite(o).all() for o in found.values()):
         raise PetpooError(f'{self.folder/"model.onnx"} returns values that are not a number: export it again')
     return found
@@ -102,6 +107,7 @@ def _check_graph(self: Classifier):
     found = self._run_graph(np.zeros((2, 3, *self.config['size']), np.float32), keep=False)
     shapes, n = [o.shape for o in found.values()], len(self.classes)
     expected = [(2, n), (2,), (2,), (2, n + len(self.config.get('neighbours', ())))][:len(names)]
+    if self.embedding: expected.append((2, found[FEATURES].size//2))
     if shapes != expected:
         raise PetpooError(
             f'{file} returns shapes {shapes} for two images, but config.json says {expected}: export it again')
@@ -127,8 +133,10 @@ def _answer_batch(self: Classifier, batch, engine=None):
     "A `Prediction` for each prepared photo."
     found = self._run_graph(batch, engine=engine)
     probs = softmax(found.pop('logits'), self.config['temperature'])
+    features = found.pop(FEATURES, None)
     rows = zip(*found.values()) if found else [()]*len(probs)
-    return [make_prediction(p, self.config, *row) for p, row in zip(probs, rows)]
+    answers = [make_prediction(p, self.config, *row) for p, row in zip(probs, rows)]
+    return answers if features is None else [replace(o, embedding=f) for o, f in zip(answers, features)]
 
 @patch
 def predict(self: Classifier,
@@ -175,7 +183,8 @@ def _engine_for_many(self: Classifier):
     "An engine that computes one photo in each thread."
     if self.threads == 1: return self.engine
     with self._lock:
-        self._many = self._many or make_engine(self.engine_name, self.folder/'model.onnx', self.threads, self.threads)
+        file, n = self.folder/'model.onnx', self.threads
+        self._many = self._many or make_engine(self.engine_name, file, n, n, self.embedding)
         return self._many
 
 def _stream(clf, xs, workers):

@@ -7,7 +7,7 @@ __all__ = ['ENERGY', 'PET', 'MAX_DIFFERENCE', 'MAX_SCORE_DIFFERENCE', 'MIN_SAME_
            'head_outputs', 'parity', 'write_graph']
 
 # %% ../../nbs/31b_onnx_graph.ipynb #c7e98dcf
-import contextlib
+import contextlib, tempfile
 from pathlib import Path
 import numpy as np, onnx, torch
 from fastai.learner import Learner
@@ -17,7 +17,7 @@ from .inference import Classifier, preprocess, softmax
 from .runtime import vouch
 from ..core import PetpooError
 from ..names import OUTPUTS
-from ..train.bodies import body_graph, cached_graph, export_graph
+from ..train.bodies import body_graph, export_graph
 
 # %% ../../nbs/31b_onnx_graph.ipynb #e4826257
 ENERGY, PET = 'free energy of the classes', "log-odds of a cat or dog by ImageNet's layer"
@@ -43,20 +43,13 @@ def _width(graph):
     "The number of features that a body's graph returns."
     return graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value
 
-def _shapes(module): return [(k, tuple(v.shape), v.dtype) for k, v in module.state_dict().items()]
-
-def _template(head, n_features):
-    "The graph of a head of this kind, with any weights, from `vectors` to a bundle's outputs."
-    scored, outputs = _WithScore(head), OUTPUTS[:4 if hasattr(head, 'answers') else 2]
-    def write(file): export_graph(scored, torch.zeros(2, n_features), file, ['vectors'], outputs, optimize=False)
-    return onnx.load(cached_graph((repr(head), _shapes(head), n_features), write))
-
 def _head_graph(head, n_features):
-    "The graph of a head, with its weights; its inner names begin with `head.`."
-    model, weights = _template(head, n_features), _WithScore(head).state_dict()
-    for o in model.graph.initializer:
-        if o.name in weights: o.CopyFrom(numpy_helper.from_array(weights[o.name].detach().cpu().numpy(), o.name))
-    return compose.add_prefix(model, 'head.', rename_inputs=False, rename_outputs=False)
+    "The graph of a head from `vectors` to a bundle's outputs; its inner names begin with `head.`."
+    outputs = OUTPUTS[:4 if hasattr(head, 'answers') else 2]
+    with tempfile.TemporaryDirectory() as tmp:
+        file = Path(tmp)/'head.onnx'
+        export_graph(_WithScore(head), torch.zeros(2, n_features), file, ['vectors'], outputs)
+        return compose.add_prefix(onnx.load(file), 'head.', rename_inputs=False, rename_outputs=False)
 
 # %% ../../nbs/31b_onnx_graph.ipynb #3711b999
 def to_onnx(

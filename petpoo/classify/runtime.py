@@ -12,7 +12,7 @@ import numpy as np
 import petpoo
 from ..core import (
     PetpooError, atomic_path, cache_dir, environment, installed_version, optional_import, sha256, start_python)
-from .graph import check_graph
+from .graph import FEATURES, check_graph, with_features
 from ..names import OUTPUTS, first_line
 
 # %% ../../nbs/29a_runtime.ipynb #80589fa3
@@ -38,12 +38,12 @@ def _shrinking():
     return options
 
 # %% ../../nbs/29a_runtime.ipynb #0e7242bd
-def _open_session(file, threads):
+def _open_session(file, graph, threads):
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4 # an error raises an exception and is not printed as well
     providers = ['CPUExecutionProvider']
-    try: return ort.InferenceSession(str(file), options, providers, enable_fallback=0) # a second attempt would print
+    try: return ort.InferenceSession(graph, options, providers, enable_fallback=0) # a second attempt would print
     except Exception as e:
         why = first_line(e)
         raise PetpooError(f'{file} is not a model that ONNX Runtime {ort.__version__} can load: {why}') from e
@@ -55,8 +55,10 @@ class OnnxRuntime:
         file: str|Path, # a graph with one input
         threads: int, # for computation
         at_once: int = 1, # photos that are sent at the same time; they share the threads
+        features: bool = False, # return the features of the photos too, after the other outputs
     ):
-        self.file, self.session = Path(file), _open_session(file, max(1, threads//at_once))
+        graph = with_features(file) if features else str(file)
+        self.file, self.session = Path(file), _open_session(file, graph, max(1, threads//at_once))
         self.inputs = [o.name for o in self.session.get_inputs()]
         self.outputs = [o.name for o in self.session.get_outputs()]
         _give_back()
@@ -70,10 +72,12 @@ class OnnxRuntime:
         except Exception as e: raise _wrong_batch(self.file, batch, first_line(e)) from e
 
 # %% ../../nbs/29a_runtime.ipynb #08771e35
-def _compile_model(ov, file, threads, at_once):
+def _compile_model(ov, file, graph, threads, at_once):
     hint = dict(PERFORMANCE_HINT='THROUGHPUT', NUM_STREAMS=at_once) if at_once > 1 else dict(PERFORMANCE_HINT='LATENCY')
     options = dict(hint, INFERENCE_NUM_THREADS=threads)
-    try: return ov.Core().compile_model(str(file), 'CPU', options)
+    try:
+        core = ov.Core()
+        return core.compile_model(core.read_model(graph), 'CPU', options)
     except Exception as e:
         version, why = installed_version('openvino'), first_line(e)
         raise PetpooError(f'{file} is not a model that OpenVINO {version} can load: {why}') from e
@@ -81,7 +85,7 @@ def _compile_model(ov, file, threads, at_once):
 # %% ../../nbs/29a_runtime.ipynb #a7891042
 def _name_of(port):
     "The name of an input or output."
-    return next((o for o in OUTPUTS if o in port.names), port.any_name)
+    return next((o for o in (*OUTPUTS, FEATURES) if o in port.names), port.any_name)
 
 _FIRST = threading.Lock()
 
@@ -91,10 +95,12 @@ class OpenVino:
         file: str|Path, # a graph with one input
         threads: int, # for computation
         at_once: int = 1, # photos that are sent at the same time; they share the threads
+        features: bool = False, # return the features of the photos too, after the other outputs
     ):
         ov = optional_import('openvino', 'openvino')
         self.file, self.local = Path(file), threading.local()
-        self.model = _compile_model(ov, file, threads, at_once)
+        graph = with_features(file) if features else str(file)
+        self.model = _compile_model(ov, file, graph, threads, at_once)
         self.inputs, self.outputs = ([_name_of(o) for o in side] for side in (self.model.inputs, self.model.outputs))
         self.fits = lambda shape: self.model.inputs[0].partial_shape.compatible(ov.PartialShape(shape))
         smallest = [int(o.min_length) or 1 for o in self.model.inputs[0].partial_shape]
@@ -228,11 +234,12 @@ def make_engine(
     file: str|Path, # a bundle's model.onnx
     threads: int, # for computation
     at_once: int = 1, # photos that are sent at the same time; they share the threads
+    features: bool = False, # return the features of the photos too, after the other outputs
 ): # an `OnnxRuntime` or an `OpenVino`
     "Load a graph into an engine, after a check and a trial if it is unknown; raises `PetpooError` if it is refused."
     if name not in ENGINES: raise PetpooError(f'no engine {name!r}: choose from {", ".join(ENGINES)}, or fastest')
     _admit(name, file, threads)
-    return ENGINES[name](file, threads, at_once)
+    return ENGINES[name](file, threads, at_once, features)
 
 # %% ../../nbs/29a_runtime.ipynb #70908ef3
 def _milliseconds(engine, size, runs=9):

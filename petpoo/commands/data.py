@@ -10,8 +10,8 @@ import shutil
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from .options import (
-    DATA_HELP, add_command, add_json_option, add_layout_options, layout_options, path_option, print_result, say,
-    say_written, shell_word)
+    DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, layout_options, path_option,
+    print_result, say, say_written, shell_word)
 from ..names import count
 
 # %% ../../nbs/50e_data.ipynb #29e61ee4
@@ -50,6 +50,7 @@ _AUDIT_FILES = {
     'report.html': 'one page with pictures, to look at, decide and save',
     'issues.csv': 'one row for each image and issue',
     'cleaning.csv': 'suggested decisions: edit them, then petpoo train --cleaning',
+    'measures': 'what was measured on each image, as Parquet',
     'table.csv': 'the images, with copies of a picture in one group, for petpoo train --data'}
 
 def _write_audit(found, out, features):
@@ -72,6 +73,13 @@ def _say_audit(found):
     for o in found.summary.itertuples(index=False): say(f'{o[0]:<16} {o[1]:>6,}  {o.meaning}')
 
 # %% ../../nbs/50e_data.ipynb #5bcf57f5
+def _measure_with_engine(args, table, out):
+    "Measures and miniatures from several processes, if that was asked for; else None."
+    if not args.engine: return None
+    from petpoo.scale.measuring import measure_at_scale
+    paths = table['path'].drop_duplicates().tolist()
+    return measure_at_scale(paths, out/'measures', args.engine, args.workers, args.address)
+
 def audit_command(
     args: Namespace, # see `petpoo audit --help`
 ):
@@ -80,10 +88,11 @@ def audit_command(
     from petpoo.data.layouts import read_table
     table, out = read_table(args.data, **layout_options(args)), Path(args.out)
     for note in table.attrs.get('notes', []): say(note)
-    found, features = audit(table), None
+    measured = _measure_with_engine(args, table, out)
+    found, features = audit(table, measured=measured), None
     if args.labels:
         learn = _label_model(found.table)
-        found = audit(table, _out_of_fold_table(learn))
+        found = audit(table, _out_of_fold_table(learn), measured)
         features = _features_of(learn, found.table)
     print(f'{count(len(found.table), "image")} in {args.data}')
     _say_audit(found)
@@ -103,13 +112,15 @@ def audit_parser(
         'Look for unreadable, duplicate, dark, blurred and oddly sized images, copies on both sides of a split, '
         'unbalanced classes and wrong labels. Writes a report and a list of suggested decisions; no image changes.',
         'petpoo audit oxford-iiit-pet',
-        'petpoo audit photos --labels --out photos-audit')
+        'petpoo audit photos --labels --out photos-audit',
+        'petpoo audit photos.csv --engine ray --address auto')
     p.add_argument('data', type=path_option, help=DATA_HELP)
     p.add_argument('--out', type=path_option, default='audit',
                    help='folder for the report, the issues and the cleaning list (default: ./audit)')
     p.add_argument('--labels', action='store_true',
                    help='also look for wrong labels, with a cross-validated model (a minute or two for 4,000 images), '
                         'and draw a map of the photos')
+    add_engine_options(p, default=None)
     add_json_option(p, 'the number of images and of issues of each kind')
     add_layout_options(p)
     return p

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BUNDLE_HELP', 'DATA_HELP', 'LAYOUT_OPTIONS', 'path_option', 'count_option', 'positive_option', 'seed_option',
-           'size_option', 'share_option', 'add_layout_options', 'layout_options', 'add_command', 'say', 'say_written',
-           'add_json_option', 'print_result', 'command_output', 'shell_word', 'captured']
+           'size_option', 'share_option', 'add_layout_options', 'layout_options', 'add_engine_options', 'add_command',
+           'say', 'say_written', 'add_json_option', 'print_result', 'command_output', 'shell_word', 'captured']
 
 # %% ../../nbs/50_options.ipynb #aa983b4e
 import argparse, contextlib, io, json, math, os, shlex, shutil, textwrap
@@ -95,6 +95,19 @@ def layout_options(
 ) -> dict: # for `petpoo.data.layouts.read_table`
     "The layout that the user asked for."
     return {o: getattr(args, o, '') or '' for o in LAYOUT_OPTIONS}
+
+# %% ../../nbs/50_options.ipynb #47f419e1
+def add_engine_options(
+    parser: argparse.ArgumentParser, # of a command that maps over images
+    default: str|None = 'local', # engine; None: the process of the command
+):
+    "Add the options that say what works on the images."
+    add = parser.add_argument
+    add('--engine', choices=['local', 'ray'], default=default,
+        help=f'what works on the images (default: {default or "this process"})\n'
+             'local: processes on this machine\nray: Ray, on this machine or a cluster')
+    add('--address', default='', metavar='A', help='of a Ray cluster (default: RAY_ADDRESS, or Ray on this machine)')
+    add('--workers', type=positive_option, default=0, metavar='N', help='processes or actors (default: one per core)')
 
 # %% ../../nbs/50_options.ipynb #ec1f687e
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from .options import BUNDLE_HELP, add_command, path_option, positive_option
 from .photos import find_photos, photo_of
+from ..classify.prediction import Prediction
 from ..core import PetpooError, atomic_path
 from ..decode import SUFFIXES
 from ..image import is_address
@@ -146,15 +147,37 @@ def _writers(args):
     if args.csv: found.append(_csv_output)
     return found or [_lines]
 
+# %% ../../nbs/50d_predict.ipynb #c50f8915
+def _part_name(name, box):
+    "The name of a part of a photo."
+    left, top, right, bottom = (round(100*o) for o in box)
+    return f'{name}#xywh=percent:{left},{top},{right - left},{bottom - top}'
+
+def _answers_of(clf, name, photo):
+    "A list of (name, photo, answer), one for each animal in a photo."
+    from petpoo.classify.animals import predict_each
+    try: found = predict_each(clf, photo)
+    except PetpooError as e: return [(name, photo, Prediction(error=str(e)))]
+    names = [_part_name(name, o.box) for o in found.animals] or [name]
+    return [*zip(names, found.views, found.answers)]
+
 # %% ../../nbs/50d_predict.ipynb #f39902e1
-def _answered(clf, names, bar):
-    "Yield (name, photo, answer); a photo from the web is forgotten afterwards."
+def _answered(clf, names, bar, each):
+    "Yield (name, photo, answer), for each animal if `each`; a photo from the web is forgotten afterwards."
     photos = [photo_of(o) for o in names]
-    for name, photo, answer in zip(names, photos, clf.predict_batch(photos)):
+    if each: found = (_answers_of(clf, *o) for o in zip(names, photos))
+    else: found = ([o] for o in zip(names, photos, clf.predict_batch(photos)))
+    for name, photo, answers in zip(names, photos, found):
         bar.clear()
-        yield name, photo, answer
+        yield from answers
         bar.update()
         if photo is not name: photo.close()
+
+def _check_each(clf):
+    "Raise `PetpooError` unless a classifier has answers for cats or dogs."
+    from petpoo.classify.animals import knows_pets
+    if knows_pets(clf): return
+    raise PetpooError(f'--each finds cats and dogs, and {clf.folder} knows neither: leave it out')
 
 def _say_written(args, n, failed):
     "Say what was written; on the error stream if a program reads the output."
@@ -172,10 +195,11 @@ def predict_command(
     bundle, words = classifier_and_photos(args.photos, args.bundle)
     names, notes = find_photos(words)
     clf, failed = load_classifier(bundle), 0
+    if args.each: _check_each(clf)
     for o in notes: print(f'petpoo: {shown(o)}', file=sys.stderr)
     with ExitStack() as stack, progress(total=len(names), what='answering', unit=' photos') as bar:
         writers = [stack.enter_context(o(args, clf)) for o in _writers(args)]
-        for name, photo, answer in _answered(clf, names, bar):
+        for name, photo, answer in _answered(clf, names, bar, args.each):
             for add in writers: add(name, photo, answer)
             failed += bool(answer.error)
     if args.out: _say_written(args, len(names), failed)
@@ -186,6 +210,7 @@ _PHOTOS_HELP = ("image files, folders, patterns such as 'pets/*.jpg', tables (.c
                 'web addresses, @list.txt (a file with one path a line), or - for such a list from a pipe')
 
 def _output_options(add, pick):
+    add('--each', action='store_true', help='find each cat and dog in a photo, and answer for each')
     add('--top', type=positive_option, metavar='K', help='also give the K most probable classes')
     pick('--json', action='store_true',
          help='print one JSON object for each photo, with the probabilities of all classes')
@@ -215,6 +240,7 @@ def predict_parser(
         'petpoo predict photo.jpg',
         'petpoo predict photos --out answers.csv',
         "petpoo predict 'photos/*.jpg' --bundle latest --top 3",
+        'petpoo predict dog_and_cat.jpg --each --out answers.png',
         'find . -name "*.jpg" | petpoo predict - --json > answers.jsonl')
     p.add_argument('photos', type=path_option, nargs='+', metavar='photo', help=_PHOTOS_HELP)
     p.add_argument('--bundle', type=path_option, metavar='BUNDLE_OR_RUN',

@@ -7,10 +7,13 @@ __all__ = ['SAMPLE', 'SETTINGS', 'CROSS_FITTED', 'sample_folder', 'load_images',
            'start_run', 'resume_run', 'run_figures']
 
 # %% ../../nbs/50a_runs.ipynb #e91d28c4
-import itertools, json, os, shutil, time
+import gc, itertools, json, os, shutil, time
 from argparse import Namespace
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from ..core import PetpooError, cache_dir
 from .options import LAYOUT_OPTIONS, layout_options, say
 from ..names import count, few
@@ -30,10 +33,21 @@ def sample_folder() -> Path: # a folder in the Oxford-IIIT Pet layout
     return folder
 
 # %% ../../nbs/50a_runs.ipynb #0fe0500f
+@contextmanager
+def _no_garbage():
+    "Within the block Python does not look for garbage, and what exists at its end is never looked at."
+    gc.disable()
+    try: yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
 def _check_network(args):
     "Check that the architecture and its weights exist, and that it accepts images of this size."
     from petpoo.image import height_width
-    from petpoo.train.models import make_body
+    with _no_garbage():
+        import petpoo.train.pethead # and with it all that trains # noqa: F401
+        from petpoo.train.models import make_body
     make_body(args.arch, args.recipe != 'baseline', args.size and height_width(args.size))
 
 def _cleaned(table, cleaning):
@@ -56,10 +70,16 @@ def load_images(
     from petpoo.data.table import drop_unreadable, split_table
     data = args.data or sample_folder()
     table = read_table(data, **layout_options(args))
-    _check_network(args)
     table = _cleaned(table, args.cleaning)
-    notes = table.attrs.get('notes', [])
-    table, skipped = drop_unreadable(table)
+    notes, stop = table.attrs.get('notes', []), Event()
+    with ThreadPoolExecutor(1) as pool:
+        checked = pool.submit(drop_unreadable, table, stop)
+        try:
+            _check_network(args)
+            table, skipped = checked.result()
+        except BaseException: # and Ctrl-C
+            stop.set()
+            raise
     args.cross_validate = _can_cross_validate(args, table)
     table = split_table(table, valid=args.valid or 0.2, seed=args.seed, by=args.target)
     return data, table, skipped, list(dict.fromkeys([*notes, *table.attrs.get('notes', [])]))
@@ -296,6 +316,9 @@ def resume_run(
     "Resume an interrupted run with its own settings, on its own images."
     run = Path(args.resume)
     vars(args).update(read_settings(run))
+    if args.recipe == 'standard':
+        raise PetpooError(f'{run} follows the recipe standard, which petpoo no longer has: start a new run, '
+                          'for example with --recipe full')
     table, classes, notes = run_images(run, args)
     _say_images(args.data or sample_folder(), table, table[:0], notes, args)
     return run, table, run_learner(args, table, classes)

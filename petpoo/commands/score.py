@@ -8,7 +8,7 @@ __all__ = ['score_command', 'score_parser']
 # %% ../../nbs/50g_score.ipynb #b1fc45ed
 import json
 from argparse import ArgumentParser, Namespace
-from .options import BUNDLE_HELP, add_command, path_option, positive_option
+from .options import BUNDLE_HELP, add_command, add_engine_options, path_option
 from ..names import count, shown
 
 # %% ../../nbs/50g_score.ipynb #257ff69d
@@ -31,8 +31,8 @@ def score_command(
     from petpoo.scale.mapping import map_images, show_line
     from petpoo.scale.score import Scorer
     tell = _print_json if args.json else show_line
-    scorer, workers = Scorer(args.bundle), args.workers or 0
-    tally = map_images(args.photos, scorer, args.out, args.engine, workers, args.address, tell=tell)
+    scorer = Scorer(args.bundle, args.embeddings)
+    tally = map_images(args.photos, scorer, args.out, args.engine, args.workers, args.address, tell=tell)
     if not args.json: _print_summary(tally, args.out)
     return int(tally.errors.total() > 0)
 
@@ -50,11 +50,10 @@ def score_parser(
         'petpoo score packaged photos --out scores',
         'petpoo score latest s3://bucket/shards --out s3://bucket/scores --engine ray --address auto')
     add = p.add_argument
-    add('bundle', type=path_option, metavar='BUNDLE', help=BUNDLE_HELP + '; or the address of a bundle')
+    add('bundle', type=path_option, metavar='BUNDLE', help=BUNDLE_HELP)
     add('photos', type=path_option, metavar='PHOTOS', help=_SCORED_HELP)
     add('--out', type=path_option, required=True, metavar='FOLDER', help='a folder, here or at an address')
-    add('--engine', choices=['local', 'ray'], default='local', help='processes on this machine (default), or Ray')
-    add('--address', default='', metavar='A', help='of a Ray cluster (default: RAY_ADDRESS, or Ray on this machine)')
-    add('--workers', type=positive_option, metavar='N', help='processes or actors (default: one per core)')
+    add('--embeddings', action='store_true', help='write the features of each photo too, as 16-bit floats')
+    add_engine_options(p)
     add('--json', action='store_true', help='print the progress and the summary as JSON, one object a line')
     return p

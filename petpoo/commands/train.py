@@ -8,6 +8,7 @@ __all__ = ['train_command', 'train_parser']
 # %% ../../nbs/50b_train.ipynb #47aa7ec1
 import contextlib, json, sys, time
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from functools import partial
 from .options import (
     DATA_HELP, add_command, add_layout_options, count_option, path_option, positive_option, say, say_written,
     seed_option, share_option, size_option)
@@ -87,37 +88,55 @@ def _bar_in_terminal(learn): return contextlib.nullcontext() if sys.stdout.isatt
 
 def _fine_tune(learn, recipe, epochs, saver):
     "Train by a recipe what follows the head."
-    if recipe == 'standard': return learn.fit_stages(epochs, cbs=saver)
+    import petpoo.train.training # gives a learner `fit_one_cycle` # noqa: F401
     learn.unfreeze()
     if recipe == 'full': learn.fit_one_cycle(epochs, slice(1e-5, 2e-4), cbs=saver)
     else: learn.fit(epochs, 1e-3, cbs=saver) # the baseline
 
-def _fit_rest(learn, args, run):
+def _fit_rest(learn, run, recipe, epochs, best, resume):
     "Fine-tune with checkpoints, and print a line for each epoch; returns the history."
     from petpoo.train.checkpoints import Checkpoint
-    resume = args.resume is not None and any((run/'checkpoints').glob('epoch_*.pth'))
-    saver = Checkpoint(run/'checkpoints', best=args.best, resume=resume)
+    resume = resume and any((run/'checkpoints').glob('epoch_*.pth'))
+    saver = Checkpoint(run/'checkpoints', best=best, resume=resume)
     learn.logger = lambda row: say(_epoch_line(learn.recorder.metric_names, row))
-    with _bar_in_terminal(learn): _fine_tune(learn, args.recipe, args.epochs, saver)
-    return saver.history().assign(phase=_PHASES[args.recipe])
+    with _bar_in_terminal(learn): _fine_tune(learn, recipe, epochs, saver)
+    return saver.history().assign(phase=_PHASES[recipe])
+
+# %% ../../nbs/50b_train.ipynb #d4f54ba2
+def _check_devices(n):
+    "Raise `PetpooError` before anything else if there are too few devices."
+    from petpoo.train.devices import check_devices
+    check_devices(n)
+
+def _fit_on_devices(learn, args, run):
+    "Fine-tune in as many processes as were asked for."
+    fit = partial(_fit_rest, run=run, recipe=args.recipe, epochs=args.epochs, best=args.best,
+                  resume=args.resume is not None)
+    if args.devices == 1: return fit(learn)
+    from petpoo.train.devices import fit_on_devices
+    say(f'Training on {args.devices} devices')
+    return fit_on_devices(learn, args.devices, fit)
 
 # %% ../../nbs/50b_train.ipynb #fc4a6dd8
-_PHASES = dict(standard='last stages', full='all layers', baseline='from scratch') # recipe -> its second step
+_PHASES = dict(full='all layers', baseline='from scratch') # recipe -> its second step
 
 def _fit(learn, args, run):
     "Train by recipe; returns a history for each step."
     from petpoo.train.training import sanity_check
     say(sanity_check(learn))
+    if args.recipe == 'quick' and args.devices > 1: say('--devices has nothing to share: quick trains the head alone')
     histories = [] if args.recipe == 'baseline' else [_fit_head(learn, args)]
-    return histories + ([] if args.recipe == 'quick' else [_fit_rest(learn, args, run)])
+    return histories + ([] if args.recipe == 'quick' else [_fit_on_devices(learn, args, run)])
 
 # %% ../../nbs/50b_train.ipynb #0fd90b02
 def _write_history(histories, run):
-    import pandas as pd
+    import matplotlib.pyplot as plt, pandas as pd
     from petpoo.train.training import plot_history
     history = pd.concat(histories, ignore_index=True).assign(epoch=lambda o: range(1, len(o) + 1))
     with atomic_path(run/'history.csv') as p: history.to_csv(p, index=False)
-    with atomic_path(run/'history.png') as p: plot_history(history).savefig(p, dpi=100)
+    figure = plot_history(history)
+    with atomic_path(run/'history.png') as p: figure.savefig(p, dpi=100)
+    plt.close(figure)
 
 # %% ../../nbs/50b_train.ipynb #79424f56
 def _is_readable(path):
@@ -178,6 +197,7 @@ def train_command(
     args: Namespace, # see `petpoo train --help`
 ):
     "Train and measure a classifier, and write it as a bundle."
+    if args.devices > 1: _check_devices(args.devices)
     print('Data', flush=True)
     run, table, learn = resume_run(args) if args.resume else start_run(args)
     print('Training', flush=True)
@@ -194,7 +214,6 @@ def train_command(
 # %% ../../nbs/50b_train.ipynb #6c708b0d
 _RECIPES = dict(
     quick='train a head on cached features of a pretrained body (default)',
-    standard='as quick, then fine-tune the last stages of the body',
     full='as quick, then fine-tune the whole body',
     baseline='no pretraining, no augmentation, no schedule; a reference to compare with')
 
@@ -237,6 +256,8 @@ def _detail_options(add):
     add('--batch-size', type=positive_option, default=32, help='images in a batch (default: %(default)s)')
     add('--workers', type=count_option, default=0,
         help='processes that read images; 0: read them in the main process (default: %(default)s)')
+    add('--devices', type=positive_option, default=1, metavar='N',
+        help='train the body on so many GPUs, or in so many processes where there is none (default: %(default)s)')
     add('--seed', type=seed_option, default=42,
         help='random seed of the split, the new weights and the order of the images (default: %(default)s)')
 

@@ -86,10 +86,11 @@ def _worst_first(issues):
 def audit(
     table: pd.DataFrame, # the data table
     probs: np.ndarray|pd.DataFrame|None = None, # for `suspect_labels`, out-of-fold; None: labels are not checked
+    measured: tuple|None = None, # measures and miniatures of its images, each path once; None: `measure_images`
 ) -> Audit: # shows itself; `.issues` is a table
     "Look for whatever may be wrong with a set of images and its labels. Changes neither files nor table."
     table = check_table(table).drop_duplicates('path', ignore_index=True)
-    measures, minis = measure_images(table.path.tolist())
+    measures, minis = measured or measure_images(table.path.tolist())
     twins, balances, given = find_twins(measures, minis), class_balances(table), shortcut_features(table, measures)
     suspects = None if probs is None else suspect_labels(table, probs)
     found = [image_issues(measures), twin_issues(table, twins), balance_issues(balances), shortcut_issues(given)]

@@ -51,6 +51,12 @@ def content(
     return rested and _checksums.get(state) or _hash(path, state, rested)
 
 # %% ../../nbs/02a_cache.ipynb #cc48ef46
+def _remembered(path):
+    "The checksum of a file that is remembered; None if it is not, or if the file cannot be read."
+    try: state, rested = _state(path)
+    except (OSError, ValueError): return None
+    return _checksums.get(state) if rested else None
+
 def _content_or(path, missing):
     "The checksum, or `missing` if the file cannot be read and `missing` is not None."
     try: return content(path)
@@ -64,9 +70,10 @@ def contents(
 ) -> list[str]: # in the order of `paths`
     "The SHA-256 checksums of many files, see `content`. Raises `PetpooError` if one cannot be read."
     paths = list(paths)
-    unique = list(dict.fromkeys(paths))
+    found = {o: _remembered(o) for o in paths}
+    new = [o for o, checksum in found.items() if not checksum]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip(unique, pool.map(lambda o: _content_or(o, missing), unique)))
+        found |= zip(new, pool.map(lambda o: _content_or(o, missing), new))
     return [found[o] for o in paths]
 
 # %% ../../nbs/02a_cache.ipynb #2aa046ed

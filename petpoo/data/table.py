@@ -9,7 +9,8 @@ __all__ = ['COLUMNS', 'SPECIES', 'SPLITS', 'CAT_BREEDS', 'DOG_BREEDS', 'check_ta
 # %% ../../nbs/02b_table.ipynb #b1309ab5
 import hashlib, os, re
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from threading import Event
 import numpy as np
 import pandas as pd
 import petpoo
@@ -99,15 +100,19 @@ def _checksum(path):
     try: return content(path) if place_size(path) <= MAX_BYTES else ''
     except (OSError, ValueError, PetpooError): return ''
 
-def _faults(paths):
+def _faults(paths, stop):
     "Why each image cannot be read; one that could be read before, by this version, is not decoded again."
+    def fault_of(path):
+        if stop and stop.is_set(): raise CancelledError
+        return _fault(path)
     cache, version = Cache('readable', limit=2**26), petpoo.__version__
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         keys = [f'{o}:{version}' if o else '' for o in pool.map(_checksum, paths)]
         known = cache.get(keys)
-        found = list(pool.map(lambda path, key: '' if key in known else _fault(path), paths, keys))
-    cache.put({k: b'1' for k, o in zip(keys, found) if k and not o and k not in known})
-    return found
+        new = {path: key for path, key in zip(paths, keys) if key not in known}
+        faults = dict(zip(new, pool.map(fault_of, new)))
+    cache.put({key: b'1' for path, key in new.items() if key and not faults[path]})
+    return [faults.get(o, '') for o in paths]
 
 def _unreadable_notes(table, good, bad):
     "Sentences on unreadable images and lost classes. Raises if fewer than two classes remain."
@@ -121,10 +126,11 @@ def _unreadable_notes(table, good, bad):
 # %% ../../nbs/02b_table.ipynb #fe98adda
 def drop_unreadable(
     table: pd.DataFrame, # the data table
+    stop: Event|None = None, # an event; when another thread sets it, `CancelledError` is raised
 ) -> tuple[pd.DataFrame, pd.DataFrame]: # readable rows, with notes; unreadable rows, with the column `reason`
     "Decode every image and leave out unreadable ones. Raises `PetpooError` if fewer than two classes remain."
     check_table(table)
-    reason = np.array(_faults(table.path.tolist()), object)
+    reason = np.array(_faults(table.path.tolist(), stop), object)
     good = table[reason == ''].reset_index(drop=True)
     bad = table.assign(reason=reason)[reason != ''].reset_index(drop=True)
     if len(bad): add_notes(good, *_unreadable_notes(table, good, bad))

@@ -40,7 +40,8 @@ def cross_validated_table(
     asked, table = cross_fitted(learn), learn.dls.table
     if not asked or 'valid' not in {*(rows := table.iloc[learn.model[1].cross_fitted_rows])['split']}: return None
     probs, spec = calibrated_out_of_fold(asked['known']['logits'], asked['known']['y']), spec_of(learn)
-    return predictions_table(rows['path'].tolist(), rows[spec.target], probs, spec.classes)
+    found = predictions_table(rows['path'].tolist(), rows[spec.target], probs, spec.classes)
+    return found.assign(fold=asked['known']['fold'])
 
 @patch
 def predictions(self: Learner,

@@ -14,7 +14,7 @@ import pandas as pd
 from fastcore.basics import patch
 from ..core import PetpooError, nearest
 from ..names import few
-from .bootstrap import bootstrap_counts, wilson_interval
+from .bootstrap import bootstrap_counts, spread_of, wilson_interval
 from .predictions import classes_of, labelled_rows
 from .scores import ROW_METRICS, in_top, row_intervals, row_metrics, safe_divide
 
@@ -78,10 +78,10 @@ def bootstrap_interval(
     return float(low), float(high)
 
 # %% ../../nbs/20b_metrics.ipynb #f01674b8
-def _class_table(counts, confidence=0.95):
+def _class_table(counts, confidence=0.95, folds=0):
     n, correct = counts.sum(axis=1).to_numpy(), counts.to_numpy().diagonal()
     precision, recall, f1 = _rates(counts.to_numpy())
-    low, high = zip(*[wilson_interval(k, m, confidence) for k, m in zip(correct, n)])
+    low, high = zip(*[wilson_interval(k, m, confidence, folds) for k, m in zip(correct, n)])
     return pd.DataFrame({
         'class': counts.index, 'n': n, 'precision': precision, 'recall': recall, 'f1': f1,
         'recall_low': low, 'recall_high': high})
@@ -225,8 +225,10 @@ def _class_notes(counts):
     return [f'{why}: {few(list(n.index[which]), 5)}' for why, which in about.items() if which.any()]
 
 # %% ../../nbs/20b_metrics.ipynb #c318e8b8
-def _report_notes(counts, unlabelled):
+def _report_notes(counts, unlabelled, folds):
     notes = [f'rows without truth, left out: {unlabelled:,}'] if unlabelled else []
+    if folds: notes.append(f'cross-validated in {folds} parts, so intervals are {spread_of(folds):.1f} times as wide '
+                           'as for as many photos held out')
     notes += _class_notes(counts)
     n = counts.sum(axis=1)
     if (n > 0).sum() == 1:
@@ -237,36 +239,42 @@ def _report_notes(counts, unlabelled):
 
 # %% ../../nbs/20b_metrics.ipynb #e85409b8
 TOP = 5 # of the top-k accuracy
+_BOUNDS = dict(matthews_correlation=(-1, 1), log_loss=(0, np.inf)) # of the other figures: 0 and 1
 
-def _score_rows(rows, confidence, n_boot, seed):
+def _widened(name, value, ends, folds):
+    "The interval of a figure, wider if the answers are cross-validated."
+    return np.clip(value + spread_of(folds)*(np.asarray(ends, float) - value), *_BOUNDS.get(name, (0, 1)))
+
+def _score_rows(rows, folds, confidence, n_boot, seed):
     "Name, value, low and high of the figures that depend on the probabilities."
     if len(classes_of(rows)) > TOP:
         hits = int(in_top(rows, TOP).sum())
-        yield f'top_{TOP}_accuracy', hits/len(rows), *wilson_interval(hits, len(rows), confidence)
+        yield f'top_{TOP}_accuracy', hits/len(rows), *wilson_interval(hits, len(rows), confidence, folds)
     values = row_metrics(rows)
     bounds = row_intervals(rows, values, confidence, n_boot, seed)
-    for name, value, ends in zip(ROW_METRICS, values, bounds): yield name, value, *ends
+    for name, value, ends in zip(ROW_METRICS, values, bounds): yield name, value, *_widened(name, value, ends, folds)
 
 # %% ../../nbs/20b_metrics.ipynb #909d8e56
-def _count_rows(a, confidence, n_boot, seed):
+def _count_rows(a, folds, confidence, n_boot, seed):
     "Name, value, low and high of the figures that depend on the counts."
     bounds = dict(zip(METRICS, bootstrap_counts(a, METRICS.values(), confidence, n_boot, seed)))
-    bounds['accuracy'] = wilson_interval(a.trace(), a.sum(), confidence)
     for name, metric in METRICS.items():
-        yield name, float(metric(a)), *bounds[name]
+        share = wilson_interval(a.trace(), a.sum(), confidence, folds) if name == 'accuracy' else None
+        yield name, float(metric(a)), *(share or _widened(name, metric(a), bounds[name], folds))
         if name == 'accuracy': yield 'majority_baseline', a.sum(axis=1).max()/a.sum(), np.nan, np.nan
 
 # %% ../../nbs/20b_metrics.ipynb #54e3da68
 def evaluate(
-    df: pd.DataFrame, # a predictions table; rows without a truth are left out
+    df: pd.DataFrame, # a predictions table; rows without a truth are left out; with a column `fold` if cross-validated
     confidence: float = 0.95, # of every interval
     n_boot: int = 1000, # bootstrap draws; 0 for none
     seed: int = 0, # the same seed gives the same intervals
 ) -> Report: # displays itself; plain tables inside
     "Measure a classifier from its predictions table, every figure with its interval."
     rows = labelled_rows(df)
-    counts, how = _pair_counts(rows), (confidence, n_boot, seed)
+    folds = rows['fold'].nunique() if 'fold' in rows else 0
+    counts, how = _pair_counts(rows), (folds, confidence, n_boot, seed)
     figures = [*_count_rows(counts.to_numpy(), *how), *_score_rows(rows, *how)]
     table = pd.DataFrame(figures, columns=['metric', 'value', 'low', 'high'])
-    notes = _report_notes(counts, len(df) - len(rows))
-    return Report(table, _class_table(counts, confidence), counts, notes, confidence)
+    notes = _report_notes(counts, len(df) - len(rows), folds)
+    return Report(table, _class_table(counts, confidence, folds), counts, notes, confidence)

@@ -166,7 +166,8 @@ def species_predictions(
     if lost: raise PetpooError(f'no species is given for {lost[0]}{nearest(lost[0], species)}; map every class to one')
     names = sorted({species[o] for o in classes_of(df)})
     member = np.array([[species[o] == s for s in names] for o in classes_of(df)], dtype=float)
-    return predictions_table(df.path, df.truth.map(species), probs_of(df) @ member, names)
+    table = predictions_table(df.path, df.truth.map(species), probs_of(df) @ member, names)
+    return table.assign(fold=df['fold'].to_numpy()) if 'fold' in df else table
 
 # %% ../../nbs/20_predictions.ipynb #01f51ccc
 def labelled_rows(

@@ -25,9 +25,9 @@ def _make_toy(nodes, tensors, outputs):
 # %% ../../nbs/29_toys.ipynb #1c0ce00b
 _CHANNELS = 3 * np.eye(4)[[0, 2, 3]] # red, green and blue -> logits
 _NODES = [
-    ('ReduceMean', ['image'], 'mean', dict(axes=[2, 3], keepdims=0)),
-    ('MatMul', ['mean', 'weights'], 'logits', {}),
-    ('ReduceMean', ['mean'], 'known', dict(axes=[1], keepdims=0))]
+    ('ReduceMean', ['image'], 'features', dict(axes=[2, 3], keepdims=0)),
+    ('MatMul', ['features', 'weights'], 'logits', {}),
+    ('ReduceMean', ['features'], 'known', dict(axes=[1], keepdims=0))]
 
 def toy_model(): # an `onnx.ModelProto`
     "A network of the mean colour: red gives class 0, green class 2, blue class 3; the brightness is `known`."
@@ -61,9 +61,9 @@ def open_toy_model(): # an `onnx.ModelProto`
     nodes = [
         *_NODES,
         ('ReduceMax', ['logits'], 'best', dict(axes=[1], keepdims=0)),
-        ('MatMul', ['mean', 'husky'], 'strange', {}),
+        ('MatMul', ['features', 'husky'], 'strange', {}),
         ('Sub', ['best', 'strange'], 'named', {}),
-        ('MatMul', ['mean', 'all'], 'joint', {})]
+        ('MatMul', ['features', 'all'], 'joint', {})]
     tensors = dict(weights=_CHANNELS, husky=husky, all=np.column_stack([_CHANNELS, husky]))
     return _make_toy(nodes, tensors, dict(logits=4, known=0, named=0, joint=5))
 

@@ -6,39 +6,41 @@
 __all__ = ['score_schema', 'score_row', 'Scorer']
 
 # %% ../../nbs/35b_score.ipynb #2df04349
-import hashlib, json, tempfile
-from ..core import PetpooError
+import json
+import numpy as np
+from ..core import PetpooError, sha256
 from ..learner import load_classifier
 from .parts import Worker
-from .storage import join, local_copy, read_bytes, scheme_of
+from .storage import scheme_of
 
 # %% ../../nbs/35b_score.ipynb #ad15f24a
 def score_schema(
     classes: list[str], # in the order of the probabilities
+    embeddings: bool = False, # with a column `embedding`
 ): # a `pyarrow.Schema`
     "The columns of scores; `classes` become metadata."
     import pyarrow as pa
     fields = dict(path=pa.string(), level=pa.string(), label=pa.string(), names=pa.string(), confidence=pa.float32(),
-                  species=pa.string(), coat=pa.string(), score=pa.float32(), probabilities=pa.list_(pa.float32()),
-                  error=pa.string())
-    return pa.schema(fields, metadata=dict(classes=json.dumps(classes)))
+                  species=pa.string(), coat=pa.string(), score=pa.float32(), probabilities=pa.list_(pa.float32()))
+    if embeddings: fields |= dict(embedding=pa.list_(pa.float16()))
+    return pa.schema(fields | dict(error=pa.string()), metadata=dict(classes=json.dumps(classes)))
 
 def score_row(
     answer, # a `petpoo.classify.prediction.Prediction`
     classes: list[str], # in the order of the probabilities
 ) -> dict: # without `path`
     "The answer to one photo as a row."
-    names = '; '.join(answer.names.values())
+    names, features = '; '.join(answer.names.values()), answer.embedding
     return dict(level=answer.level, label=answer.label, names=names, confidence=answer.confidence,
                 species=answer.species, coat=answer.coat, score=answer.score,
-                probabilities=[answer.probs[o] for o in classes])
+                probabilities=[answer.probs[o] for o in classes],
+                embedding=None if features is None else features.astype(np.float16))
 
 # %% ../../nbs/35b_score.ipynb #0cda6dca
-def _open_bundle(bundle):
-    "A classifier of one thread."
-    if not scheme_of(bundle): return load_classifier(bundle, 1, 'onnxruntime')
-    with tempfile.TemporaryDirectory(prefix='petpoo-') as tmp:
-        return load_classifier(local_copy(bundle, tmp), 1, 'onnxruntime')
+def _open_bundle(where, embeddings=False):
+    "A classifier of one thread, and the checksum of its config, which holds those of its files."
+    classifier = load_classifier(where, 1, 'onnxruntime', embeddings)
+    return classifier, sha256(classifier.folder/'config.json')
 
 def _score(classifier, photo):
     try: return score_row(classifier.predict(photo.content), classifier.classes)
@@ -49,16 +51,18 @@ class Scorer(Worker):
     "Answers photos with a bundle."
     def __init__(self,
         bundle: str, # a bundle or a run, here or at an address; 'packaged' or 'latest'
+        embeddings: bool = False, # write the features of each photo, too
     ):
-        self.bundle = bundle if scheme_of(bundle) else str(load_classifier(bundle, 1, 'onnxruntime').folder.absolute())
-        self.config = read_bytes(join(self.bundle, 'config.json')) # holds the checksums of all files of the bundle
+        classifier, self.checksum = _open_bundle(bundle, embeddings)
+        self.bundle = bundle if scheme_of(bundle) else str(classifier.folder.absolute())
+        self.classes, self.embeddings = classifier.classes, embeddings
 
-    def settings(self): return dict(worker='score', bundle=hashlib.sha256(self.config).hexdigest())
-
-    def schema(self):
-        try: return score_schema(json.loads(self.config)['classes'])
-        except (ValueError, TypeError, KeyError) as e: raise PetpooError(f'{self.bundle} is not a bundle') from e
+    def settings(self): return dict(worker='score', bundle=self.checksum, embeddings=self.embeddings)
+    def schema(self): return score_schema(self.classes, self.embeddings)
 
     def open(self):
-        classifier = _open_bundle(self.bundle)
+        classifier, checksum = _open_bundle(self.bundle, self.embeddings)
+        if checksum != self.checksum:
+            raise PetpooError(f'{self.bundle} is not the bundle that the run began with: choose a new output folder, or '
+                              f'remove the older copy {classifier.folder}')
         return lambda photos: [_score(classifier, o) for o in photos]

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['scheme_of', 'filesystem', 'join', 'clear_errors', 'open_anywhere', 'read_bytes', 'write_whole', 'remove', 'names_in',
-           'stream_files', 'local_copy']
+           'stream_files']
 
 # %% ../../nbs/34_storage.ipynb #1e7d0661
 import os, re
@@ -140,18 +140,3 @@ def stream_files(
         else:
             fs, there = filesystem(folder)
             yield from _s3_pages(fs, there) if hasattr(fs, 'call_s3') else _walk_there(fs, there)
-
-# %% ../../nbs/34_storage.ipynb #84677cd8
-def local_copy(
-    folder: str, # an address
-    into: str|Path, # a local folder
-) -> Path: # the copy
-    "Copy the files of a folder to this machine. Raises `PetpooError` if it cannot be read."
-    into = Path(into)
-    names = names_in(folder)
-    if not names: raise PetpooError(f'{folder} does not exist or is empty; check the address')
-    for name in names:
-        with clear_errors(join(folder, name)):
-            fs, there = filesystem(join(folder, name))
-            if fs.isfile(there): fs.get_file(there, str(into/name))
-    return into

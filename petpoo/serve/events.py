@@ -9,6 +9,7 @@ __all__ = ['HINT', 'TABLE_HINT', 'Backend', 'status_html', 'answer_photo', 'expl
 import asyncio, sys
 from pathlib import Path
 from ..core import PetpooError, sha256
+from ..classify.animals import boxes_html
 from ..classify.prediction import Prediction
 from ..report import html_text
 from .answers import answer_html, answer_rows, as_sentence, has_answer, look_html, rows_html
@@ -43,18 +44,27 @@ def status_html(
 # %% ../../nbs/41b_events.ipynb #1234fba4
 HINT = '<section class="petpoo" role="status" aria-live="polite"><p>Your answer will appear here.</p></section>'
 
+_NUMBER = '<p style="margin-top:1rem"><strong>Animal {}</strong></p>'
+
+def _each_html(found, catalogue):
+    "The photo with its boxes, and the answer to each animal; of several, with its number."
+    answers = [answer_html(o, catalogue) for o in found]
+    if len(answers) > 1: answers = [_NUMBER.format(i) + o for i, o in enumerate(answers, 1)]
+    picture = boxes_html(found)
+    return (f'<div class="petpoo-look"><figure>{picture}</figure></div>' if picture else '') + ''.join(answers)
+
 async def answer_photo(
     backend: Backend,
     visitor: str, # the visitor's secret
     id, # what the client sent as the id of a photo; None: there is no photo
 ) -> tuple[str, bool]: # HTML, and whether `explain_photo` can explain it
-    "The answer to one photo."
+    "The answer to each animal in one photo."
     if id is None: return HINT, False
     pool = backend.pool
-    try: p = await pool.predict(backend.uploads.get(visitor, id).data)
+    try: found = await pool.predict_each(backend.uploads.get(visitor, id).data)
     except PetpooError as e: return status_html(as_sentence(e)), False
-    explainable = has_answer(p) and hasattr(pool.clf, 'explain')
-    return answer_html(p, pool.catalogue), explainable
+    explainable = len(found) == 1 and has_answer(found.answers[0]) and hasattr(pool.clf, 'explain')
+    return _each_html(found, pool.catalogue), explainable
 
 # %% ../../nbs/41b_events.ipynb #f63d1514
 async def explain_photo(

@@ -9,6 +9,7 @@ __all__ = ['Busy', 'Line', 'InferencePool']
 import asyncio, contextlib, os, threading
 from fastcore.basics import patch
 from ..core import PetpooError
+from ..classify.animals import Answers, predict_each
 from ..classify.prediction import Prediction
 
 # %% ../../nbs/41a_pool.ipynb #fe1b9e34
@@ -92,6 +93,13 @@ def _predict_or_error(clf, photo):
     try: return clf.predict(photo)
     except PetpooError as e: return Prediction(error=str(e))
 
+def _each_or_error(clf, photo):
+    "The answers to a photo, also if it cannot be read."
+    try: return predict_each(clf, photo)
+    except PetpooError as e: return Answers(None, [], [photo], [Prediction(error=str(e))])
+
+def _explain(clf, photo): return clf.explain(predict_each(clf, photo).views[0])
+
 # %% ../../nbs/41a_pool.ipynb #fc29a389
 @patch
 async def predict(self: InferencePool,
@@ -102,8 +110,15 @@ async def predict(self: InferencePool,
     return await self.answers.run(_predict_or_error, self.clf, photo, gone=gone)
 
 @patch
-async def explain(self: InferencePool,
+async def predict_each(self: InferencePool,
     photo: bytes, # of an image file
+) -> Answers: # one answer, with `error` set, if the photo cannot be read
+    "The answer to each animal in a photo. Raises `Busy`."
+    return await self.answers.run(_each_or_error, self.clf, photo)
+
+@patch
+async def explain(self: InferencePool,
+    photo: bytes, # of an image file with one answer
 ): # an `Explanation`
-    "Where the network looked. Raises `Busy`, and `PetpooError` if the photo cannot be read."
-    return await self.explanations.run(self.clf.explain, photo)
+    "Where the network looked for the first answer. Raises `Busy`, and `PetpooError` if the photo cannot be read."
+    return await self.explanations.run(_explain, self.clf, photo)

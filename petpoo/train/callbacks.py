@@ -7,6 +7,7 @@ __all__ = ['FrozenStatistics', 'LoneImage']
 
 # %% ../../nbs/11a_callbacks.ipynb #1190c440
 from fastai.callback.core import Callback, TrainEvalCallback
+from fastai.torch_core import get_model
 from torch import nn
 
 # %% ../../nbs/11a_callbacks.ipynb #d9fa279e
@@ -16,7 +17,7 @@ class FrozenStatistics(Callback):
     "Batch norm in the body, `model[0]`, keeps its pretrained statistics."
     run_after = TrainEvalCallback
     def before_train(self):
-        for o in _batch_norms(self.model[0]): o.eval()
+        for o in _batch_norms(get_model(self.model)[0]): o.eval()
 
 # %% ../../nbs/11a_callbacks.ipynb #0488d449
 class LoneImage(Callback):

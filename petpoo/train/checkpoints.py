@@ -9,6 +9,7 @@ __all__ = ['Checkpoint']
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback, CancelEpochException
+from fastai.torch_core import distrib_barrier, get_model, rank_distrib
 from fastcore.basics import patch
 from ..core import PetpooError, atomic_path, get_random_state, set_random_state
 
@@ -32,23 +33,25 @@ def _plain_opt(opt):
     state = opt.state_dict()
     return dict(state, hypers=[{k: plain(v) for k, v in o.items()} for o in state['hypers']])
 
+def _loaders(learn): return [getattr(dl, 'dl', dl) for dl in learn.dls] # a wrapper divides batches among processes
+
 def _snapshot(learn):
     "Everything that the next epoch depends on."
     smooth = learn.recorder.smooth_loss
     return dict(
-        model=learn.model.state_dict(), opt=_plain_opt(learn.opt), random=_to_plain(get_random_state()),
-        order=[dl.rng.getstate() for dl in learn.dls], smooth=[smooth.count, float(smooth.val)])
+        model=get_model(learn.model).state_dict(), opt=_plain_opt(learn.opt), random=_to_plain(get_random_state()),
+        order=[dl.rng.getstate() for dl in _loaders(learn)], smooth=[smooth.count, float(smooth.val)])
 
 # %% ../../nbs/11b_checkpoints.ipynb #e6c65998
 def _restore(learn, state, with_opt):
     "Put a snapshot back; without the optimiser if it was taken in an earlier fit."
-    learn.model.load_state_dict(state['model'])
+    get_model(learn.model).load_state_dict(state['model'])
     if with_opt:
         learn.opt.load_state_dict(state['opt'])
         smooth = learn.recorder.smooth_loss
         smooth.count, smooth.val = state['smooth'][0], torch.tensor(state['smooth'][1])
     set_random_state(_from_plain(state['random']))
-    for dl, order in zip(learn.dls, state['order']): dl.rng.setstate(_tuples(order))
+    for dl, order in zip(_loaders(learn), state['order']): dl.rng.setstate(_tuples(order))
 
 # %% ../../nbs/11b_checkpoints.ipynb #851548b6
 class _Best:
@@ -143,8 +146,9 @@ def after_epoch(self: Checkpoint):
     if self.pending: return # a skipped epoch
     values = dict(zip(self.recorder.metric_names[1:], map(float, self.recorder.values[-1])))
     self.rows.append(dict(epoch=len(self.rows) + 1, **values))
-    if self.best: self.best.see(values, self.model)
-    if self.folder: self._write()
+    if self.best: self.best.see(values, get_model(self.model))
+    if self.folder and not rank_distrib(): self._write()
+    distrib_barrier()
 
 @patch
 def _write(self: Checkpoint):

@@ -73,9 +73,9 @@ def body_key(
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 # %% ../../nbs/12_features.ipynb #5a3f257c
-def _feature_keys(learn, part, paths, views):
+def _feature_keys(learn, paths, views):
     "A key for each image and view: content, body, view."
-    body = body_key(learn, part)
+    body = body_key(learn)
     return [f'{content}:{body}:{k}' for content in contents(paths) for k in range(views)]
 
 # %% ../../nbs/12_features.ipynb #7ffbb669
@@ -134,16 +134,15 @@ def get_features(
     cache: FeatureCache|None = None, # None: the one in the cache folder
     bs: int = 32, # images that go through the body, or are stored, at once
     progress: bool|None = None, # show a bar; None: in notebooks and terminals
-    part: nn.Module|None = None, # the part of the body to run, from the image on; None: all of it
 ) -> np.ndarray: # float16 (images, views, features), in a temporary file
     "The body's features for many images; what the cache has is not computed again."
     if progress is None: progress = IN_NOTEBOOK or sys.stdout.isatty()
     if not len(paths): raise PetpooError('no images to compute features of: the list of paths is empty')
-    cache, paths, part = cache or FeatureCache(), list(map(str, paths)), part or learn.model[0]
-    keys = _feature_keys(learn, part, paths, views)
+    cache, paths = cache or FeatureCache(), list(map(str, paths))
+    keys = _feature_keys(learn, paths, views)
     jobs, rows = _jobs(paths, keys, views)
     out = None
-    for key, f in _found_and_computed(part, spec_of(learn), jobs, cache, bs, progress):
+    for key, f in _found_and_computed(learn.model[0], spec_of(learn), jobs, cache, bs, progress):
         if out is None: out = _empty(len(keys), len(f))
         out[rows[key]] = f
     return out.reshape(len(paths), views, -1)

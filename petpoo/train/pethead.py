@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from ..core import PetpooError, cores
 from ..names import OUTPUTS
 from .evidence import Evidence, neighbours_of, to_names
-from .heads import fold_rows
+from .heads import fold_numbers, fold_rows
 from .training import get_learner
 
 # %% ../../nbs/13_pethead.ipynb #a3da460d
@@ -216,9 +216,8 @@ def _stack(answers, rows, n):
     return found
 
 # %% ../../nbs/13_pethead.ipynb #5fc05c9f
-def _out_of_fold(head, photos, y, groups, others, seed):
+def _out_of_fold(head, photos, y, folds, others, seed):
     "What heads say of photos, and of others, that they were not fitted to."
-    folds = fold_rows(y, groups, _PARTS, seed)
     part = np.random.default_rng(seed).permutation(len(others)) % len(folds)
     fitted = _fit_in_threads(head, [(photos[o], y[o], others[part != k]) for k, (o, _) in enumerate(folds)])
     known = _stack([_asked(h, photos[o]) for h, (_, o) in zip(fitted, folds)], [o for _, o in folds], len(y))
@@ -259,14 +258,15 @@ def prepare(self: PetHead,
         raise PetpooError(f'all training images show {"cats" if is_cat[0] else "dogs"}: a head for pets needs both')
     self.cross_fitted, photos, strangers = None, self.look_at(x), self.look_at(others)
     self.fit_layers(photos, y, strangers)
-    groups = np.arange(len(y)) if groups is None else groups
-    known, strange = _out_of_fold(self, photos, y, groups, strangers, seed)
+    folds = fold_rows(y, np.arange(len(y)) if groups is None else groups, _PARTS, seed)
+    known, strange = _out_of_fold(self, photos, y, folds, strangers, seed)
     left = _breeds_left_out(self, photos, y, strangers, seed)
     new = strange or left
     _set(self.gate, _fit_gate((known[2], known[0].argmax(1) == y), new[2]) if new else (1., 0.))
     asked = {k: v for k, v in dict(known=known, left_out=left, others=strange).items() if v}
     self.cross_fitted = {k: dict(zip(OUTPUTS, self._as_outputs(v)), y=None if k == 'others' else y)
                          for k, v in asked.items()}
+    self.cross_fitted['known']['fold'] = fold_numbers(folds)
 
 @patch
 def _as_outputs(self: PetHead, parts):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import numpy as np, pandas as pd
 from fastai.data.all import CategoryBlock, DataBlock, DataLoaders, IntToFloatTensor, Transform, TransformBlock
+from fastai.torch_core import default_device
 from fastai.vision.augment import aug_transforms
 from fastai.vision.core import PILImage
 from PIL import Image
@@ -108,7 +109,8 @@ def get_dls(
         batch_tfms=_batch_tfms(augment))
     with same_random_state():
         seed_everything(seed)
-        dls = block.dataloaders(table['path'].tolist(), bs=min(bs, len(train)), val_bs=2*bs, num_workers=num_workers)
+        dls = block.dataloaders(table['path'].tolist(), bs=min(bs, len(train)), val_bs=2*bs, num_workers=num_workers,
+                                pin_memory=default_device().type == 'cuda')
     dls.spec, dls.table = spec, table
     return dls
 

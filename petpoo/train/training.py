@@ -80,6 +80,10 @@ def _make_model(dls, arch, pretrained, dropout):
     return nn.Sequential(body, make_head(n_features, len(dls.spec.classes), dropout))
 
 # %% ../../nbs/11c_training.ipynb #b1337c77
+def _in_half(learn):
+    "On a GPU, compute in 16 bits where that is safe."
+    return learn.to_fp16() if learn.dls.device.type == 'cuda' else learn
+
 def get_learner(
     dls: DataLoaders, # from `petpoo.train.pipeline.get_dls`
     arch: str = 'tf_efficientnet_lite2', # a name that timm or torchvision knows
@@ -104,7 +108,7 @@ def get_learner(
                     metrics=metrics or default_metrics(), wd=wd, moms=moms, train_bn=False, cbs=cbs)
     learn.arch = arch
     if pretrained: learn.freeze()
-    return learn
+    return _in_half(learn)
 
 # %% ../../nbs/11c_training.ipynb #7c2f0d13
 @dataclass(repr=False)
