@@ -1,56 +1,63 @@
-"""Measure how time and memory of whole commands grow with the number of images; write results/growth.csv.
+"""Measure how the cost of the quick recipe grows with the number of images; write results/growth.csv.
 
-    python benchmarks/growth.py [--sizes 1000 4000 16000 64000] [--commands audit train score]
+    python benchmarks/growth.py [--sizes 1000,4000,16000]
 
-The images are drawn pets of 64 pixels and 37 breeds, each drawn anew. `petpoo audit`, `petpoo train` (EfficientNet-Lite0
-at 96 pixels, so that all sizes take minutes) and `petpoo score` with the bundle of that training run one after the other,
-each in a process of its own and with an empty cache. `per_thousand` is the seconds that a further thousand images cost
-since the size before; it is the same in each row where time is a straight line."""
-import argparse, os, subprocess, sys, tempfile, time
+The images are drawn pets, the network is EfficientNet-Lite0 at 128 pixels, so that all sizes together take minutes.
+Each size runs in a process of its own with an empty cache, which gives its peak memory."""
+import argparse, json, os, resource, subprocess, sys, tempfile, time, warnings
 from pathlib import Path
 import pandas as pd
 from petpoo.core import environment
 
 OUT = Path(__file__).parent.parent/'results'/'growth.csv'
-MAIN = 'import sys; from petpoo.cli import main; sys.exit(main())'
 
-def command(name, pets, run):
-    "The words after `petpoo`."
-    if name == 'audit': return ['audit', pets, '--out', f'{run}-audit']
-    if name == 'score': return ['score', f'{run}/bundle', f'{pets}/images', '--out', f'{run}-scores']
-    return ['train', '--data', pets, '--arch', 'tf_efficientnet_lite0', '--size', '96', '--out', run]
-
-def measured(words, cache):
-    "Seconds of a command, and the most memory that it took, its workers apart, in MB."
+def train(folder, n):
+    "Seconds and memory for `n` images."
+    from petpoo.data.layouts import oxford_table
+    from petpoo.data.table import split_table
+    from petpoo.train.features import FeatureCache
+    from petpoo.train.heads import HEAD_EPOCHS, HEAD_LR
+    from petpoo.train.pipeline import get_dls
+    from petpoo.train.training import get_learner
+    table = oxford_table(folder).sample(n, random_state=0).reset_index(drop=True)
+    learn = get_learner(get_dls(split_table(table), size=128), 'tf_efficientnet_lite0')
     began = time.perf_counter()
-    child = subprocess.Popen([sys.executable, '-c', MAIN, *map(str, words)], stdout=subprocess.DEVNULL,
-                             env=os.environ | dict(PETPOO_CACHE=str(cache)))
-    _, status, used = os.wait4(child.pid, 0)
-    if status: sys.exit(f'petpoo {words[0]} failed')
-    return dict(seconds=time.perf_counter() - began, peak_mb=used.ru_maxrss//1024)
+    with learn.on_features(), learn.no_bar(), learn.no_logging():
+        features = time.perf_counter() - began
+        learn.fit_one_cycle(HEAD_EPOCHS, HEAD_LR)
+    return dict(
+        images=n, features_seconds=features, head_seconds=time.perf_counter() - began - features,
+        cache_mb=FeatureCache().size()[1]/2**20, peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024)
 
-def growth(rows, row):
-    "Seconds for a further thousand images since the size before."
-    before = next((o for o in reversed(rows) if o['command'] == row['command']), None)
-    return before and 1000*(row['seconds'] - before['seconds'])/(row['images'] - before['images'])
+def in_process(folder, n, cache):
+    "What `train` returns in a process of its own."
+    command = [sys.executable, '-W', 'ignore', __file__, '--folder', folder, '--n', str(n)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | dict(PETPOO_CACHE=cache))
+    if done.returncode: sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+def measure(sizes):
+    "Draw the pets, and write a row for each size."
+    from petpoo.sample.faults import draw_pets
+    rows = []
+    with tempfile.TemporaryDirectory() as tmp:
+        draw_pets(f'{tmp}/pets', n=max(sizes), size=128)
+        for n in sizes:
+            rows.append(dict(in_process(f'{tmp}/pets', n, f'{tmp}/cache-{n}'), **environment()))
+            pd.DataFrame(rows).to_csv(OUT, index=False, float_format='%.1f')
+            print(list(rows[-1].items())[:5], flush=True)
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--sizes', nargs='+', type=int, default=[1000, 4000, 16000, 64000])
-    p.add_argument('--commands', nargs='+', default=['audit', 'train', 'score'], choices=['audit', 'train', 'score'])
+    p.add_argument('--sizes', default='1000,4000,16000', help='numbers of images (default: %(default)s)')
+    p.add_argument('--folder', help=argparse.SUPPRESS)
+    p.add_argument('--n', type=int, help=argparse.SUPPRESS)
     return p.parse_args()
 
 def main():
-    from petpoo.sample.faults import draw_pets
-    args, rows = arguments(), []
-    for n in args.sizes:
-        with tempfile.TemporaryDirectory() as tmp:
-            draw_pets(f'{tmp}/pets', n=n, size=64)
-            for name in args.commands:
-                figures = measured(command(name, f'{tmp}/pets', f'{tmp}/run'), f'{tmp}/cache-{name}')
-                row = dict(command=name, images=n, **figures)
-                rows.append(dict(row, per_thousand=growth(rows, row), **environment()))
-                pd.DataFrame(rows).to_csv(OUT, index=False, float_format='%.1f')
-                print(row, flush=True)
+    args = arguments()
+    if not args.n: return measure([int(o) for o in args.sizes.split(',')])
+    warnings.simplefilter('ignore')
+    print(json.dumps(train(args.folder, args.n)))
 
 if __name__ == '__main__': main()

@@ -150,8 +150,8 @@ def calibrate(
     abstention = _fit_abstention(score, config['target'], threshold)
     config['abstention'] = abstention and dict(score=score_name, **abstention)
     if rule: config['operating_point'] = _fit_operating_point(config, logits, truth, rule)
-    config['figures'] = config['figures'] | _calibration_figures(logits, score, truth, config['abstention'],
-                                                                    folds)
+    config['figures'] = config['figures'] | _calibration_figures(
+        logits, score, truth, config['abstention'], folds)
 
 # %% ../../nbs/31_calibration.ipynb #b8d5f904
 NAMED_RIGHT, COAT_RIGHT = 0.97, 0.9 # shares of right answers among the named breeds, and among the coats
