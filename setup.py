@@ -1,7 +1,7 @@
 "Everything that a release needs to know stands in settings.ini."
 from configparser import ConfigParser
 from pathlib import Path
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 parser = ConfigParser(delimiters=['='], interpolation=None)
 parser.read('settings.ini', encoding='utf-8')
@@ -29,7 +29,7 @@ setup(
         'Natural Language :: English',
         *(f'Programming Language :: Python :: 3.{minor}' for minor in range(10, 14)),
     ],
-    packages=find_packages(include=['petpoo', 'petpoo.*']),
+    packages=find_namespace_packages(include=['petpoo', 'petpoo.*'], exclude=['*.__pycache__']),
     include_package_data=True,
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg['requirements'].split(),

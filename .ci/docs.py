@@ -4,6 +4,7 @@ nbdev reads the notebooks, .ci/docs describes exported names and commands, Sphin
 warning is an error, so a link that leads nowhere fails the build. --links asks the addresses outside instead, and needs
 the network. Run from the project's root, after pip install -e '.[dev,docs]'."""
 import os, re, shutil, sys
+from collections import Counter
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -42,10 +43,15 @@ TITLES = dict(doors='Front doors', shared='Shared modules')
 
 # Where a page is, and where its links lead
 
+def relative(file): return file.relative_to(NBS if file.is_relative_to(NBS) else ROOT)
+
+def short(file): return relative(file).with_name(re.sub(r'^\d+[a-z]*_', '', file.name).lower())
+
+SHORT = Counter(map(short, PAGES))
+
 def page(file):
-    "Where a file is put: without its number, as nbdev names its pages, in small letters."
-    relative = file.relative_to(NBS if file.is_relative_to(NBS) else ROOT)
-    return STAGE/relative.with_name(re.sub(r'^\d+[a-z]?_', '', relative.name).lower())
+    "Where a file is put: without its number, as nbdev names its pages, in small letters; with it, if two are alike."
+    return STAGE/(short(file) if SHORT[short(file)] < 2 else relative(file).with_name(file.name.lower()))
 
 def address(file): return f'/{page(file).relative_to(STAGE)}'
 

@@ -20,7 +20,8 @@ from petpoo.sample.toys import toy_bundle
 OUT = Path(__file__).parent.parent/'results'/'attacks.csv'
 FILES, PATIENCE = 1024, 2000 # open files of the server, and milliseconds of a bystander
 SERVER = 'import sys; from petpoo.serve.app import serve; serve(sys.argv[1], port=0, feedback=sys.argv[2])'
-CORRECT, ASK, LOOK, MANY = range(4) # the page's events
+CORRECT, ASK, LOOK, CHOOSE, MANY = range(5) # the page's events
+NUMBER = {ASK: [], LOOK: [None]} # what an event gets besides the photo
 ATTACKS = {}
 
 def attack(expected):
@@ -174,7 +175,7 @@ def paths(page):
     for name in names_of(page, owner):
         for event, data in itertools.product((ASK, LOOK), ways_to_give(name)):
             if data is None: continue
-            answers[event][thief.ask(event, [data])] += 1
+            answers[event][thief.ask(event, [data, *NUMBER[event]])] += 1
             tried += 1
     kinds = [set(o) for o in answers.values()]
     good = all(len(o) == 1 and 'no longer available' in next(iter(o)) for o in kinds)
@@ -195,9 +196,10 @@ def corrections(page):
     names, own = names_of(page, owner), owner.upload(png())
     consents = 'false', 'true', 'True', 1, 1.0, None, [True], dict(value=True), 'on'
     breeds = '../../x', '', None, 1, ['pug'], dict(value='pug'), 'muffin'
-    tried = [thief.ask(CORRECT, [file(o), 'pug', True]) for o in names]
-    tried += [owner.ask(CORRECT, [file(own), 'pug', o]) for o in consents]
-    tried += [owner.ask(CORRECT, [file(own), o, True]) for o in breeds]
+    tried = [thief.ask(CORRECT, [file(o), 'pug', True, None]) for o in names]
+    tried += [owner.ask(CORRECT, [file(own), 'pug', o, None]) for o in consents]
+    tried += [owner.ask(CORRECT, [file(own), o, True, None]) for o in breeds]
+    tried += [owner.ask(CORRECT, [file(own), 'pug', True, o]) for o in ('2', '0', '-1', 'x', True)]
     kept = [o for o in (page.home/'feedback').rglob('*') if o.suffix != '.sqlite']
     good = not kept and not any('Thank you' in str(o) for o in tried)
     return len(tried), 'nothing kept' if good else f'{len(kept)} kept'
@@ -396,7 +398,7 @@ def explanations(page):
     "200 explanations that nobody waits for."
     visitor = Visitor(page)
     own = visitor.upload(png('red', (800, 600)))
-    got = Counter(visitor.join(LOOK, [file(own)], session=f's{i}').status_code for i in range(200))
+    got = Counter(visitor.join(LOOK, [file(own), None], session=f's{i}').status_code for i in range(200))
     return 200, 'bounded' if set(got) <= {200, 503} else str(dict(got))
 
 @attack('not begun')
@@ -426,7 +428,7 @@ def stopped(page, with_signal):
     visitor = Visitor(page)
     own = visitor.upload(png('red', (3000, 2000)))
     upload = page.connect(UPLOAD % 999_999 + b'half')
-    visitor.join(LOOK, [file(own)])
+    visitor.join(LOOK, [file(own), None])
     stream, photo, got = page.connect(stream_of(visitor)), png('blue', (3000, 2000)), []
     def ask(): got.append(httpx.post(f'{page.url}/api/predict', content=photo, timeout=30).status_code)
     asking = threading.Thread(target=ask)
@@ -470,7 +472,7 @@ def correct(page, i):
         visitor = Visitor(page)
         for j in range(100):
             own = visitor.upload(png((200, i, j)))
-            thanked += 'Thank you' in str(visitor.ask(CORRECT, [file(own), 'pug', True]))
+            thanked += 'Thank you' in str(visitor.ask(CORRECT, [file(own), 'pug', True, None]))
     return thanked
 
 @attack('every photo that was thanked for has its row')

@@ -1,9 +1,10 @@
 """Measure the map over images: python benchmarks/scale.py PART... [--photos FOLDER] [--n 5000]
 
-PART: speed (local, then Ray), together (both at once), memory (100,000 rows), kills (workers and the driver), storage (objects beside shards),
-threads (beside processes), dispatch (parts a second), parts (their times).
+PART: speed (local, then Ray), together (both at once), memory (of score and audit, 100,000 rows), kills and ray_kills
+(of workers and the driver), storage (objects beside shards), threads (beside processes), dispatch (parts a second),
+parts (their times).
 Appends to results/scale.csv."""
-import argparse, csv, json, os, random, signal, subprocess, sys, tarfile, tempfile, threading, time
+import argparse, contextlib, csv, os, random, signal, subprocess, sys, tarfile, tempfile, threading, time
 from collections import Counter
 from pathlib import Path
 import pyarrow.dataset as ds
@@ -61,6 +62,7 @@ def together(args, here):
     "One local worker and one of Ray at the same time, so that other work on the machine slows both alike."
     from petpoo.scale.mapping import map_images
     from petpoo.scale.score import Scorer
+    os.environ['RAY_worker_niceness'] = '0' # not 15, which would leave the processor to the local worker
     paths, seen, at_work = photos_in(args.photos)[:args.n], dict(local=[], ray=[]), threading.Event()
     def run(engine):
         def tell(tally):
@@ -78,7 +80,8 @@ def together(args, here):
         rate[engine] = (inside[-1][1] - inside[0][1])/(inside[-1][0] - inside[0][0])
         note('together', f'{engine}, 1 worker', rate[engine], 'photos a second', inside[-1][1] - inside[0][1])
     note('together', 'time of ray above local', 100*(rate['local']/rate['ray'] - 1), '%', args.n)
-    note('together', 'rows of ray equal to local', rows_of(here/'local').equals(rows_of(here/'ray')), 'yes or no', args.n)
+    same = rows_of(here/'local').equals(rows_of(here/'ray'))
+    note('together', 'rows of ray equal to local', same, 'yes or no', args.n)
 
 def resident(pid):
     "MiB of a process and of its children."
@@ -90,88 +93,155 @@ def resident(pid):
     def below(o): return [o, *(p for child, (parent, _) in pages.items() if parent == o for p in below(child))]
     return pages[pid][1]/256, [pages[o][1]/256 for o in below(pid)[1:]]
 
-def memory(args, here):
-    "Memory of the driver and of the workers over 100,000 rows of a toy bundle."
+def many_photos(folder, n):
+    "Small photos that all differ, in ten folders."
+    import numpy as np
     from PIL import Image
+    rng = np.random.default_rng(0)
+    for i in range(10): (folder/f'class {i}').mkdir(parents=True)
+    for i in range(n):
+        blocks = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8))
+        blocks.resize((40, 40), Image.Resampling.BICUBIC).save(folder/f'class {i % 10}'/f'{i:06}.jpg', quality=80)
+    return folder
+
+def peak_memory(words):
+    "Run a command; MiB of its driver and of its largest worker at most, and its seconds."
+    code, began, driver, worker = 'from petpoo.cli import main; sys.exit(main(sys.argv[1:]))', time.perf_counter(), 0, 0
+    child = start_python(code, *map(str, words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while child.poll() is None:
+        with contextlib.suppress(KeyError): # it has just ended
+            own, others = resident(child.pid)
+            driver, worker = max(driver, own), max([worker, *others])
+        time.sleep(.3)
+    if child.returncode: sys.exit(f'{words[0]} failed: {child.stderr.read().decode()[-3000:]}')
+    return driver, worker, time.perf_counter() - began
+
+def memory(args, here):
+    "Peak memory of score and audit on a tenth of the rows, and on all of them."
     from petpoo.sample.toys import toy_bundle
-    (here/'small').mkdir()
-    for i in range(100): Image.new('RGB', (40, 40), (i, 255 - i, 128)).save(here/'small'/f'{i}.jpg')
-    paths = photos_in(here/'small')
-    table = write_table(here/'table.csv', [paths[i % 100] for i in range(args.rows)])
-    code = 'from petpoo.cli import main; sys.exit(main(sys.argv[1:]))'
-    words = ['score', str(toy_bundle(here/'toy')), table, '--out', str(here/'out'), '--workers', '2', '--json']
-    child, seen = start_python(code, *words, stdout=subprocess.PIPE), []
-    for n, line in enumerate(child.stdout):
-        if n % 5 == 0 and json.loads(line)['event'] == 'progress': seen.append(resident(child.pid))
-    child.wait()
-    facts = json.loads(line)
-    tenth, last = seen[len(seen)//10], seen[-1]
-    for what, early, late in (('driver', tenth[0], last[0]), ('largest worker', max(tenth[1]), max(last[1]))):
-        note('memory', f'{what} after 10%', early, 'MiB', facts['photos'])
-        note('memory', f'{what} at the end', late, 'MiB', facts['photos'])
-    note('memory', 'toy bundle, 2 workers', facts['rate'], 'photos a second', facts['photos'])
+    paths, bundle = photos_in(many_photos(here/'photos', args.rows)), toy_bundle(here/'toy')
+    random.Random(0).shuffle(paths)
+    for n in (args.rows//10, args.rows):
+        rows = ['path,label', *(f'{o},{Path(o).parent.name}' for o in paths[:n])]
+        (table := here/f'{n}.csv').write_text('\n'.join(rows) + '\n')
+        engine = '--engine', args.engine, '--workers', 2
+        for words in (('score', bundle, table, '--out', here/f'score {n}', *engine),
+                      ('audit', table, '--out', here/f'audit {n}', *engine)):
+            driver, worker, seconds = peak_memory(words)
+            where = f'{args.engine}, 2 workers, {seconds:.0f} s'
+            note('memory', f'{words[0]}, driver at most', driver, 'MiB', n, where)
+            note('memory', f'{words[0]}, largest worker at most', worker, 'MiB', n, where)
 
 SLOW = '''
-import time
-from petpoo.scale.parts import Sizes
-class Slow(Sizes):
+import sys, time
+from petpoo.scale.mapping import map_images
+from petpoo.scale.score import Scorer
+class SlowScorer(Scorer):
+    "Scores a photo in 60 milliseconds at least, so that kills find it at work."
     def open(self):
-        size = super().open()
+        score = super().open()
         def work(photos):
-            time.sleep(.02*len(photos))
-            return size(photos)
+            time.sleep(.06*len(photos))
+            return score(photos)
         return work
+
+def main(bundle, photos, out, engine): map_images(photos, SlowScorer(bundle), out, engine, workers=2, size=8)
 '''
-DRIVER = ('sys.path.insert(0, sys.argv[1]); from slow_worker import Slow; from petpoo.scale.mapping import map_images; '
-          'map_images(sys.argv[2], Slow(), sys.argv[3], workers=2, size=8, engine=sys.argv[4])')
+DRIVER = 'sys.path.insert(0, sys.argv.pop(1)); from slow_scorer import main; main(*sys.argv[1:])'
 
-def children_of(pid):
-    found = subprocess.run(['ps', '-o', 'pid=', '--ppid', str(pid)], capture_output=True, text=True).stdout.split()
-    return list(map(int, found))
+def family(pid):
+    "Processes below a process: pid -> command line."
+    parents = {}
+    for stat in Path('/proc').glob('[0-9]*/stat'):
+        try: parents[int(stat.parent.name)] = int(stat.read_text().rpartition(')')[2].split()[1])
+        except OSError: continue
+    def below(o): return [p for child, parent in parents.items() if parent == o for p in (child, *below(child))]
+    return {o: command_of(o) for o in below(pid)}
 
-def kills(args, here):
-    "Random kills of workers and of the driver; nothing may be lost or doubled."
-    from PIL import Image
-    (here/'slow_worker.py').write_text(SLOW)
-    (here/'photos').mkdir()
-    for i in range(400): Image.new('RGB', (8 + i % 50, 8), 'red').save(here/'photos'/f'{i:03}.png')
-    rng, done = random.Random(args.seed), Counter()
-    def start(): return start_python(DRIVER, str(here), str(here/'photos'), str(here/'out'), 'local',
-                                     stderr=subprocess.PIPE)
-    driver = start()
+def command_of(pid):
+    try: return Path(f'/proc/{pid}/cmdline').read_text().replace('\0', ' ')
+    except OSError: return ''
+
+def workers_of(driver, engine):
+    "Processes of the driver that score photos."
+    mark = 'ray::MapWorker' if engine == 'ray' else 'serve_parts'
+    return [pid for pid, command in family(driver.pid).items() if mark in command]
+
+class Crowd:
+    "A driver on small photos, started again after each kill."
+    def __init__(self, here, engine):
+        from PIL import Image
+        from petpoo.sample.toys import open_toy_bundle
+        self.here, self.engine, self.out = here, engine, here/'out'
+        (here/'slow_scorer.py').write_text(SLOW)
+        (here/'photos').mkdir()
+        for i in range(400):
+            Image.new('RGB', (40, 40), (i % 256, i*7 % 256, i*13 % 256)).save(here/'photos'/f'{i:03}.png')
+        self.bundle = open_toy_bundle(here/'toy')
+
+    def start(self, out, engine):
+        words = map(str, (self.here, self.bundle, self.here/'photos', out, engine))
+        return start_python(DRIVER, *words, stderr=subprocess.PIPE)
+
+    def expected(self):
+        "The rows of an undisturbed run on this machine."
+        self.finish(self.start(self.here/'undisturbed', 'local'))
+        return rows_of(self.here/'undisturbed')
+
+    def finish(self, driver):
+        _, errors = driver.communicate()
+        if driver.returncode: sys.exit(f'the driver failed: {errors.decode()[-3000:]}')
+
+    def wait_for_work(self, driver):
+        "Wait until a worker is there; False if the driver ends before."
+        while driver.poll() is None:
+            if workers := workers_of(driver, self.engine): return workers
+            time.sleep(.1)
+        return []
+
+def lost_rows(found, wanted):
+    "How many rows are lost, doubled or other than those of an undisturbed run."
+    if len(found) == len(wanted) and found.equals(wanted): return 0
+    both = found.merge(wanted, on='path', how='outer', indicator=True)
+    alone = int((both._merge != 'both').sum())
+    same = found.drop_duplicates('path').merge(wanted, on='path')
+    wrong = sum((same[f'{o}_x'].map(str) != same[f'{o}_y'].map(str)).any() for o in wanted if o != 'path')
+    return alone + int(found.path.duplicated().sum()) + wrong
+
+def kills_of(args, here, engine):
+    "Random kills (SIGKILL) of workers and of the driver; nothing may be lost, doubled or different."
+    crowd, rng, done, lost, runs = Crowd(here, engine), random.Random(args.seed), Counter(), 0, 0
+    wanted, began, driver = crowd.expected(), time.perf_counter(), None
     while done.total() < args.kills:
-        while driver.poll() is None and len(children_of(driver.pid)) < 2: time.sleep(.05)
-        time.sleep(rng.uniform(0, 3))
-        if driver.poll() is not None: # finished before the last kill: begin again with another folder
-            if driver.returncode: sys.exit(f'the driver failed: {driver.stderr.read().decode()[-3000:]}')
-            check_rows(here, driver.returncode)
-            subprocess.run(['rm', '-r', str(here/'out')], check=True)
-            driver = start()
+        driver = driver or crowd.start(crowd.out, engine)
+        workers = crowd.wait_for_work(driver)
+        time.sleep(rng.uniform(0, 4))
+        workers = workers and workers_of(driver, engine)
+        if not workers: # it has finished: compare, and begin again with another folder
+            crowd.finish(driver)
+            lost, runs, driver = lost + lost_rows(rows_of(crowd.out), wanted), runs + 1, None
+            subprocess.run(['rm', '-r', str(crowd.out)], check=True)
             continue
-        workers = children_of(driver.pid)
-        whom = rng.choice(['driver', 'worker', 'worker']) if workers else 'driver'
+        whom = rng.choice(['driver', 'worker', 'worker'])
         os.kill(rng.choice(workers) if whom == 'worker' else driver.pid, signal.SIGKILL)
         done[whom] += 1
         if whom == 'driver':
             driver.wait()
-            driver = start()
-    lost = check_rows(here, driver.wait())
-    note('kills', 'rows lost or doubled', lost, 'rows', 400, f'{done["worker"]} kills of workers, {done["driver"]} of the driver')
+            driver = None
+    crowd.finish(driver or crowd.start(crowd.out, engine))
+    lost += lost_rows(rows_of(crowd.out), wanted)
+    text = (f'{done["worker"]} kills of workers, {done["driver"]} of the driver, {runs + 1} runs of 400 photos, '
+            f'{time.perf_counter() - began:.0f} s')
+    note('kills', f'{engine}: rows lost, doubled or different', lost, 'rows', 400*(runs + 1), text)
 
-def check_rows(here, code):
-    "The number of rows that are lost, doubled or wrong."
-    found = rows_of(here/'out')
-    wanted = photos_in(here/'photos')
-    wrong = (found.error != '').sum() + (found.width != [8 + i % 50 for i in range(400)]).sum() if len(found) == 400 else 0
-    lost = len(set(wanted) ^ set(found.path)) + abs(len(found) - len(wanted)) + int(wrong) + 1000*(code != 0)
-    if lost: sys.exit(f'{lost} rows are lost, doubled or wrong; the driver ended with {code}')
-    return lost
+def kills(args, here): kills_of(args, here, 'local')
+def ray_kills(args, here): kills_of(args, here, 'ray')
 
 def storage(args, here):
     "Seconds a thousand images as single objects and as tar shards, on an S3 server of this machine."
     from petpoo.sample.bucket import s3_for_tests
     from petpoo.scale.reading import read_photos
-    from petpoo.scale.storage import write_whole
+    from petpoo.storage import write_whole
     paths = photos_in(args.photos)[:1000]
     with s3_for_tests() as bucket:
         for o in paths: write_whole(f'{bucket}/single/{Path(o).name}', Path(o).read_bytes())
@@ -180,8 +250,9 @@ def storage(args, here):
                 for o in paths[500*i:500*i+500]: tar.add(o, Path(o).name)
             write_whole(f'{bucket}/shards/{i}.tar', (here/'shard.tar').read_bytes())
         note('storage', 'size of a photo', sum(os.path.getsize(o) for o in paths)/len(paths)/1024, 'KiB', len(paths))
-        objects, shards = [f'{bucket}/single/{Path(o).name}' for o in paths], [f'{bucket}/shards/{i}.tar' for i in range(2)]
-        for what, groups in (('single objects', [objects]), ('tar shards', [[o] for o in shards]), ('local files', [paths])):
+        objects = [f'{bucket}/single/{Path(o).name}' for o in paths]
+        shards = [[f'{bucket}/shards/{i}.tar'] for i in range(2)]
+        for what, groups in (('single objects', [objects]), ('tar shards', shards), ('local files', [paths])):
             start = time.perf_counter()
             n = sum(len(o.content.read() if hasattr(o.content, 'read') else Path(o.content).read_bytes()) > 0
                     for group in groups for o in read_photos(group))
@@ -234,7 +305,8 @@ def dispatch(args, here):
         (early, few), (late, many) = seen[len(seen)//5], seen[-2]
         note('dispatch', engine, (many - few)/(late - early), 'parts a second', n)
 
-PARTS = dict(parts=parts, threads=threads, dispatch=dispatch, speed=speed, together=together, memory=memory, kills=kills, storage=storage)
+PARTS = dict(parts=parts, threads=threads, dispatch=dispatch, speed=speed, together=together, memory=memory,
+             kills=kills, ray_kills=ray_kills, storage=storage)
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__)
@@ -245,6 +317,7 @@ if __name__ == '__main__':
     add('--n', type=int, default=5000)
     add('--rows', type=int, default=100_000, help='for memory')
     add('--size', type=int, default=64, help='photos in a part, for speed')
+    add('--engine', default='local', help='for memory')
     add('--kills', type=int, default=30)
     add('--seed', type=int, default=0)
     args = parser.parse_args()

@@ -83,7 +83,9 @@ def main():
     print(table.to_string())
     crowded, every = print_house(), table.loc['all']
     if '--check' in sys.argv:
-        sys.exit(bool(crowded or every.above_120 or every.private_imports or every.long_cells >= .2))
+        wrong = table.index[(table.above_120 + table.private_imports > 0) & (table.index != 'all')]
+        print('long lines or private imports:', ', '.join(wrong) or 'none')
+        sys.exit(bool(crowded or len(wrong) or every.long_cells >= .2))
     if not named: table.rename_axis('notebook').to_csv(OUT)
 
 if __name__ == '__main__': main()

@@ -16,7 +16,8 @@ import pandas as pd
 from PIL import Image
 from playwright.sync_api import sync_playwright
 sys.path.insert(0, str(Path(__file__).parent.parent/'.ci'))
-from web import Visit, bundle_of, difference, package, served
+from web import Visit, apart, bundle_of, package, served
+from petpoo.classify.animals import predict_each
 from petpoo.classify.web import ORT_VERSION, export_web
 from petpoo.core import environment
 from petpoo.learner import MODEL
@@ -50,8 +51,7 @@ def on_large(browser, url, clf, large):
     "The browser against Python, where a decoder reduces the photo."
     visit, rows = Visit(browser, url), []
     for o in large:
-        found, p = visit.ask(o)[0], clf.predict(o)
-        rows.append((difference(found, p), (found['level'], found['label']) == (p.level, p.label)))
+        rows.append(apart(visit.ask(o)[0]['answers'], predict_each(clf, o)))
     visit.close()
     return dict(large_difference=max(o[0] for o in rows), large_same=np.mean([o[1] for o in rows]))
 

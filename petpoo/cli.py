@@ -63,7 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 # %% ../nbs/51_cli.ipynb #3ebe2089
-_ANSWERING = 'predict', 'info', 'cache', 'score' # commands whose output is what was asked for
+_ANSWERING = 'predict', 'info', 'cache', 'score', 'feedback' # commands whose output is what was asked for
 
 def _run_command(args):
     "Run a command with only those warnings that its user can act on."

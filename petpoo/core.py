@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['NO_FILE', 'PALETTE', 'PetpooError', 'nearest', 'lock_path', 'atomic_path', 'atomic_folder', 'open_file', 'sha256',
-           'local_path', 'cache_dir', 'seed_everything', 'get_random_state', 'set_random_state', 'same_random_state',
-           'old_name', 'optional_import', 'cores', 'start_python', 'installed_version', 'environment']
+           'local_path', 'cache_dir', 'temporary_folder', 'seed_everything', 'get_random_state', 'set_random_state',
+           'same_random_state', 'old_name', 'optional_import', 'cores', 'start_python', 'installed_version',
+           'environment']
 
 # %% ../nbs/00_core.ipynb #80d6a11e
 import contextlib, ctypes, difflib, functools, hashlib, importlib, json, os, platform, random, re, shutil
@@ -209,6 +210,30 @@ def cache_dir() -> Path: # `$PETPOO_CACHE`, else `$XDG_CACHE_HOME/petpoo`, else 
         reason = f'the cache folder {path} is not writable'
     except (OSError, RuntimeError) as e: reason = f'there is no cache folder ({getattr(e, "strerror", None) or e})'
     return _fallback(reason)
+
+# %% ../nbs/00_core.ipynb #19385596
+def _remove_leftovers(prefix):
+    "Remove this user's temporary folders of a kind whose processes ended."
+    for path in Path(tempfile.gettempdir()).glob(f'{prefix}*'):
+        try: fd = lock_path(path) if _is_private(path) else None
+        except OSError: continue # another process has removed it
+        if fd is None: continue
+        _remove(path)
+        os.close(fd)
+
+@contextmanager
+def temporary_folder(
+    kind: str, # such as 'copies'
+): # yields the path of a new folder, which only this user can open
+    "A temporary folder while the block runs. Those of the same kind that killed processes left are removed."
+    _remove_leftovers(f'petpoo-{kind}-')
+    def make(): return Path(tempfile.mkdtemp(prefix=f'petpoo-{kind}-'))
+    path, fd = make(), None
+    while fcntl and (fd := lock_path(path)) is None: path = make() # another process took it for a leftover
+    try: yield path
+    finally:
+        _remove(path)
+        if fd is not None: os.close(fd)
 
 # %% ../nbs/00_core.ipynb #71cb750c
 def seed_everything(

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from .core import NO_FILE, PetpooError, start_python
 from .metadata import without_metadata
 from .names import first_line
-from .places import open_place, place_of
+from .places import is_fetched, open_place
 from .pixels import exif_entries, orientation, shrink, to_rgb, upright
 try: import resource
 except ImportError: resource = None # Windows
@@ -320,7 +320,7 @@ def _ask_decoder(job, data):
 # %% ../nbs/00c_decode.ipynb #74cba573
 def _decode_apart(source, at_least):
     "Decode a path or bytes in another process."
-    if place_of(source): source = open_place(source).read()
+    if is_fetched(source): source = open_place(source).read()
     is_path = isinstance(source, (str, os.PathLike))
     job = dict(at_least=at_least, path=os.fsencode(os.path.abspath(source)).hex() if is_path else '')
     reply, pixels = _ask_decoder(job, b'' if is_path else source)

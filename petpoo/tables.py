@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 from .core import PetpooError, atomic_path, open_file
 from .names import count, few
+from .storage import open_anywhere, scheme_of
 
 # %% ../nbs/00e_tables.ipynb #622a11fd
 def _unreadable(path, as_what, e):
@@ -22,11 +23,11 @@ def _unreadable(path, as_what, e):
 
 @contextmanager
 def open_text(
-    path: str|Path, # an ordinary file
+    path: str|Path, # an ordinary file, or an address
     as_what: str = '', # for the error message, such as ' as a CSV'
 ): # yields the open file; line ends are not translated
     "Open a text file in UTF-8. Raises `PetpooError` if it cannot be read, and never waits for a pipe."
-    try: file = open_file(path)
+    try: file = open_anywhere(str(path)) if scheme_of(path) else open_file(path)
     except (OSError, ValueError) as e: raise _unreadable(path, as_what, e) from e
     with TextIOWrapper(file, encoding='utf-8-sig', errors='surrogateescape', newline='') as f:
         try: yield f
@@ -70,7 +71,7 @@ def _check_widths(path, header, rows):
 
 # %% ../nbs/00e_tables.ipynb #27c2270f
 def read_csv(
-    path: str|Path, # a file in UTF-8 with a header
+    path: str|Path, # a file in UTF-8 with a header, or its address
 ) -> pd.DataFrame: # all text; the index is the line at which each row begins
     "Read a CSV. Raises `PetpooError` with the line of the first row that does not fit."
     with open_text(path, ' as a CSV') as f: rows = list(_csv_rows(f, path))

@@ -193,17 +193,18 @@ _SHOWN = 640 # pixels of the longer side
 
 def draw_boxes(
     found: Answers,
+    side: int = _SHOWN, # pixels of the longer side, at most
 ) -> Image.Image: # a small copy of the photo
     "The photo with a numbered box around each animal."
-    image = found.photo.copy()
-    image.thumbnail((_SHOWN, _SHOWN))
+    image, scale = found.photo.copy(), max(side/_SHOWN, 0.6) # a smaller number cannot be read
+    image.thumbnail((side, side))
     pen = ImageDraw.Draw(image)
     for i, (animal, answer) in enumerate(zip(found.animals, found.answers), 1):
         colour = PALETTE.get(answer.species, PALETTE['other'])
         left, top, right, bottom = np.array(animal.box)*np.array([*image.size]*2)
-        pen.rectangle((left, top, right, bottom), outline=colour, width=4)
-        pen.rectangle((left, top, left + 26, top + 28), fill=colour)
-        pen.text((left + 13, top + 14), str(i), fill='white', anchor='mm', font_size=20)
+        pen.rectangle((left, top, right, bottom), outline=colour, width=round(4*scale))
+        pen.rectangle((left, top, left + 26*scale, top + 28*scale), fill=colour)
+        pen.text((left + 13*scale, top + 14*scale), str(i), fill='white', anchor='mm', font_size=20*scale)
     return image
 
 # %% ../../nbs/30a_animals.ipynb #05c98bba

@@ -6,7 +6,7 @@
 __all__ = ['MAX_LOSS', 'raw_outputs', 'sample_images', 'compare_eight_bit', 'export_bundle', 'load_weights']
 
 # %% ../../nbs/31c_export.ipynb #dfb9d891
-import contextlib, logging, time
+import contextlib, logging, tempfile, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np, torch
@@ -69,14 +69,25 @@ def _silent_root_logger():
     finally: logger.setLevel(level)
 
 # %% ../../nbs/31c_export.ipynb #0794176a
+def _sensitive(file):
+    "Names of the convolutions that see the picture, and of those with a filter of its own for each channel."
+    import onnx
+    graph = onnx.load(file).graph
+    channels = {o.name: o.dims[1] for o in graph.initializer if len(o.dims) == 4}
+    return [o.name for o in graph.node if o.op_type == 'Conv' and channels.get(o.input[1]) in (1, 3)]
+
 def _quantize(file, out, config, paths):
-    "Write a graph with its convolutions in 8 bits; the scales suit the photos in `paths`."
+    "Write a graph with most convolutions in 8 bits; the scales suit the photos in `paths`."
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
     class Reader(CalibrationDataReader):
         def __init__(self): self.left = _prepared(paths, config)
         def get_next(self): return dict(image=o[1][None]) if (o := next(self.left, None)) else None
-    options = dict(quant_format=QuantFormat.QDQ, op_types_to_quantize=['Conv'], per_channel=True)
-    with _silent_root_logger(): quantize_static(str(file), str(out), Reader(), **options)
+    options = dict(quant_format=QuantFormat.QDQ, op_types_to_quantize=['Conv'], per_channel=True, reduce_range=True)
+    with _silent_root_logger(), tempfile.TemporaryDirectory() as tmp:
+        folded = Path(tmp)/'folded.onnx' # its weights are constants in 32 bits
+        quant_pre_process(str(file), str(folded), skip_symbolic_shape=True)
+        quantize_static(str(folded), str(out), Reader(), nodes_to_exclude=_sensitive(folded), **options)
 
 # %% ../../nbs/31c_export.ipynb #12c3a8b3
 def _time_in_turns(engines, size, turns=15):

@@ -43,7 +43,7 @@ _LINE = 34 # characters below a photo
 
 def _below(answer):
     "The level of an answer and what it rests on, in at most three lines."
-    text = answer.error or f'{answer.level}: {answer.reason}'
+    text = answer.error or (f'{answer.level}: {answer.reason}' if answer.reason else answer.level)
     return '\n'.join(textwrap.wrap(shown(text), _LINE, max_lines=3, placeholder=' ...'))
 
 def _draw_answer(ax, image, answer, truth, right):

@@ -60,7 +60,11 @@ def to_onnx(
     "Write an ONNX graph from `image` to a bundle's outputs; raises `PetpooError` if torch cannot translate it."
     body = onnx.load(body_graph(model[0], size))
     head = _head_graph(model[1], _width(body))
-    onnx.save(compose.merge_models(body, head, io_map=[('features', 'vectors')], producer_name='petpoo'), file)
+    joined = compose.merge_models(body, head, io_map=[('features', 'vectors')], producer_name='petpoo')
+    operators = {o.domain: o.version for o in joined.opset_import} # `merge_models` leaves each set twice
+    del joined.opset_import[:]
+    joined.opset_import.extend(helper.make_opsetid(*o) for o in operators.items())
+    onnx.save(joined, file)
 
 # %% ../../nbs/31b_onnx_graph.ipynb #db885d87
 def _as_integers(weight):

@@ -31,7 +31,7 @@ class Prediction:
     joint_probs: dict = field(default_factory=dict) # class or untested breed of `species` -> probability, as `probs`
     coverages: tuple = () # of `set`: pairs of a coverage and the least probability that reaches it, ascending
     coat: str = '' # the coat if it is known; '' in the call: the most probable
-    embedding: np.ndarray|None = field(default=None, compare=False) # float32 (features,) of the photo; None: not asked for
+    embedding: np.ndarray|None = field(default=None, compare=False) # float32 (features,); None: not asked for
 
     def __post_init__(self):
         def set_field(name, value): object.__setattr__(self, name, value) # the dataclass is frozen

@@ -6,11 +6,12 @@
 __all__ = ['is_remote', 'fetch_bundle', 'publish_bundle']
 
 # %% ../../nbs/29d_travel.ipynb #d88ecedb
-import hashlib, os, re
+import hashlib, os, re, shutil, time, warnings
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 from .bundle import MAX_CONFIG, read_config, read_config_alone
-from ..core import PetpooError, atomic_folder, cache_dir, optional_import
+from ..core import PetpooError, atomic_folder, cache_dir, lock_path, optional_import, sha256, temporary_folder
 from ..data.download import fetch
 from ..names import first_line, shown
 from ..progress import progress
@@ -94,25 +95,84 @@ def _reader(address):
     return _web_reader(address) if scheme in ('http', 'https') else _storage_reader(address)
 
 # %% ../../nbs/29d_travel.ipynb #45a6b001
-def _read_bundle(address, folder):
-    "Copy the files of a bundle into a folder, and check them."
-    read, config = _reader(address), folder/'config.json'
-    read(config.name, config, MAX_CONFIG)
+def _read_bundle(address, read, config, folder):
+    "Copy the files that a `config.json` names into a folder, and check them."
     try:
         for name, facts in read_config_alone(config)['files'].items(): read(name, folder/name, max(facts['bytes'], 1))
+        shutil.copy(config, folder)
         read_config(folder)
-    except PetpooError as e: raise PetpooError(str(e).replace(str(folder), shown(address))) from e
+    except PetpooError as e:
+        message = str(e).replace(str(folder), shown(address)).replace(str(config.parent), shown(address))
+        raise PetpooError(message) from e
+
+# %% ../../nbs/29d_travel.ipynb #35df4705
+_COPIES = 3
+
+def _home_of(address):
+    "The folder for the copies of a bundle."
+    name = re.sub(r'[^\w.@-]+', '-', address)[-100:] + f'-{hashlib.sha256(address.encode()).hexdigest()[:12]}'
+    return cache_dir()/'bundles'/name
+
+def _copies(home):
+    "The copies of a bundle, the one that was found last first."
+    return sorted((o.parent for o in home.glob('[!.]*/config.json')), key=os.path.getmtime, reverse=True)
+
+def _keep_copy(copy):
+    "Mark a copy as the one that was found last, and remove old ones."
+    os.utime(copy)
+    for o in _copies(copy.parent)[_COPIES:]: shutil.rmtree(o, ignore_errors=True)
+    return copy
+
+# %% ../../nbs/29d_travel.ipynb #acdd5361
+_MOST_WAIT = 600 # seconds to wait for another process; then both download, which is slower and right, too
+
+@contextmanager
+def _alone(home):
+    "Within the block this process alone adds copies of a bundle."
+    end, fd = time.monotonic() + _MOST_WAIT, None
+    while time.monotonic() < end:
+        home.mkdir(parents=True, exist_ok=True)
+        fd = lock_path(home)
+        if fd is not None or os.name != 'posix': break
+        time.sleep(.1)
+    try: yield
+    finally:
+        with suppress(OSError): home.rmdir() # it is empty: nothing was found
+        if fd is not None: os.close(fd)
+
+# %% ../../nbs/29d_travel.ipynb #5c1dcb87
+def _config_or_copy(address, read, file, copies):
+    "Read `config.json` from an address; returns a copy of the bundle instead if the address does not answer."
+    try: read(file.name, file, MAX_CONFIG)
+    except PetpooError as e:
+        if not copies: raise
+        warnings.warn(f'{e}: using the copy in {copies[0]}', stacklevel=5)
+        return copies[0]
+
+def _current(address, home):
+    "A copy of the bundle that is at an address now."
+    read, copies = _reader(address), _copies(home)
+    with temporary_folder('bundles') as tmp:
+        config = tmp/'config.json'
+        if found := _config_or_copy(address, read, config, copies): return found
+        copy = home/sha256(config)[:16]
+        if not copy.exists():
+            with atomic_folder(copy) as part: _read_bundle(address, read, config, part)
+        return _keep_copy(copy)
+
+# %% ../../nbs/29d_travel.ipynb #029b5f4c
+_COMMIT = re.compile(r'hf://.*@[0-9a-f]{40}')
 
 def fetch_bundle(
     address: str, # hf://OWNER/NAME, hf://OWNER/NAME@REVISION, https://..., s3://... or another that fsspec reads
+    checksum: str = '', # of its config.json; a copy in the cache that has it is not compared with the address
 ) -> Path: # the bundle, in the cache folder
-    "Download a bundle whole or not at all; a second call finds it in the cache. Raises `PetpooError`."
+    "Download a bundle whole or not at all, unless the cache has it as it is now. Raises `PetpooError`."
     address = address.rstrip('/')
-    name = re.sub(r'[^\w.@-]+', '-', address)[-100:] + f'-{hashlib.sha256(address.encode()).hexdigest()[:12]}'
-    folder = cache_dir()/'bundles'/name
-    if not folder.exists():
-        with atomic_folder(folder) as part: _read_bundle(address, part)
-    return folder
+    home = _home_of(address)
+    known = [home/checksum[:16]] if checksum else _copies(home)[:1] if _COMMIT.fullmatch(address) else []
+    if known and known[0].exists(): return known[0]
+    with _alone(home): return _current(address, home)
 
 # %% ../../nbs/29d_travel.ipynb #9b7d71f9
 def _commit_bundle(folder, names, address):

@@ -10,6 +10,7 @@ import gzip, importlib.util, json, shutil, subprocess, tarfile, tempfile
 from pathlib import Path
 import numpy as np
 import petpoo
+from .animals import DETECTOR, knows_pets
 from .bundle import read_config, write_config
 from .graph import check_graph
 from .inference import Classifier
@@ -99,6 +100,11 @@ def _write_large(folder, contents):
     for name, content in contents.items():
         (folder/f'{name}.bin').write_bytes(gzip.compress(content, mtime=0))
 
+def _copy_detector(folder):
+    "Copy the detector of cats and dogs, and its licence."
+    _write_large(folder, {'detector.onnx': DETECTOR.read_bytes()})
+    shutil.copyfile(DETECTOR.with_name('LICENSE.txt'), folder/'LICENSE.detector.txt')
+
 def _copy_notices(folder):
     "Copy the notices of what ONNX Runtime contains."
     found = importlib.util.find_spec('onnxruntime')
@@ -125,11 +131,12 @@ def export_web(
     "Write a page that answers photos in the browser, for any host of static files."
     runtime = ort_files(ort)
     with atomic_folder(folder) as p, tempfile.TemporaryDirectory() as tmp:
-        web_bundle(bundle, Path(tmp)/'bundle', bits)
+        clf = web_bundle(bundle, Path(tmp)/'bundle', bits)
         shutil.copytree(_PAGE, p, dirs_exist_ok=True, ignore=shutil.ignore_patterns('report.*'))
         shutil.copyfile(Path(tmp)/'bundle'/'config.json', p/'config.json')
         (p/'ort.js').write_bytes(runtime.pop('ort.js'))
         _write_large(p, runtime | {'model.onnx': (Path(tmp)/'bundle'/'model.onnx').read_bytes()})
+        if knows_pets(clf): _copy_detector(p)
         _copy_notices(p)
         _write_list(p)
     return Path(folder)

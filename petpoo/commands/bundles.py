@@ -9,7 +9,8 @@ __all__ = ['info_command', 'info_parser', 'export_command', 'export_parser']
 import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from .options import BUNDLE_HELP, add_command, path_option, say, shell_word
+from .options import (
+    BUNDLE_HELP, add_command, add_json_option, path_option, print_result, say, shell_word)
 from .runs import CROSS_FITTED, read_settings, run_figures, run_images, run_learner
 from ..core import PetpooError
 from ..names import count, few, shown
@@ -82,7 +83,9 @@ def info_command(
 ):
     "Check a bundle and print what is in it."
     from petpoo.learner import load_classifier
-    print(_summary(load_classifier(args.bundle)))
+    clf = load_classifier(args.bundle)
+    print(_summary(clf))
+    print_result(args, dict(folder=str(clf.folder), engine=clf.engine_name, **clf.config))
 
 def info_parser(
     commands, # what `ArgumentParser.add_subparsers` returned
@@ -92,6 +95,7 @@ def info_parser(
         commands, info_command, 'info', 'check a bundle and show what is in it',
         'Check every file of a bundle, and print its network, its classes, how it answers, and its measured figures.')
     p.add_argument('bundle', type=path_option, help=BUNDLE_HELP)
+    add_json_option(p, 'the configuration of the bundle')
     return p
 
 # %% ../../nbs/50d_bundles.ipynb #d86174f4
@@ -118,12 +122,14 @@ def _export_page(args, point):
     from petpoo.classify.web import export_web
     site = export_web(_finished_bundle(args, point), args.web, args.ort)
     say(f'Wrote {site}. Try it: python -m http.server --directory {shell_word(site)}', 0)
+    print_result(args, dict(site=str(site)))
 
 def _publish(args, point):
     "Copy a bundle to a hub or a storage."
     from petpoo.classify.travel import publish_bundle
     address = publish_bundle(_finished_bundle(args, point), args.to)
     say(f'Wrote {shown(address)}. Try it: petpoo info {shell_word(address)}', 0)
+    print_result(args, dict(bundle=address))
 
 # %% ../../nbs/50d_bundles.ipynb #9d8bb090
 def export_command(
@@ -145,6 +151,7 @@ def export_command(
     clf = export_bundle(learn, out, run_figures(run), operating_point=point, eight_bit=args.eight_bit,
                         weights=args.weights)
     say(_summary(clf), 0)
+    print_result(args, dict(bundle=str(clf.folder), figures=clf.config['figures']))
 
 # %% ../../nbs/50d_bundles.ipynb #b2e5cf0c
 def _point_options(add):
@@ -191,4 +198,5 @@ def export_parser(
                    help='a folder that petpoo train wrote; for --web and --to, any bundle')
     _target_options(p.add_argument, p.add_mutually_exclusive_group(required=True).add_argument)
     for options in (_point_options, _content_options): options(p.add_argument)
+    add_json_option(p, 'where the bundle or the page is, and the figures of a new bundle')
     return p

@@ -15,13 +15,13 @@ from .options import (
 from ..names import count
 
 # %% ../../nbs/50e_data.ipynb #29e61ee4
-def _label_model(table, arch='tf_efficientnet_lite2'):
-    "An untrained learner for the readable images; its body makes the features."
-    from petpoo.data.table import drop_unreadable, split_table
+def _label_model(found, arch='tf_efficientnet_lite2'):
+    "An untrained learner for the images of an audit that were readable; its body makes the features."
+    from petpoo.data.table import check_table, split_table
     from petpoo.train.models import native_size
     from petpoo.train.pipeline import get_dls
     from petpoo.train.training import get_learner
-    readable, _ = drop_unreadable(table)
+    readable = check_table(found.table[(found.measures['fault'] == '').to_numpy()].reset_index(drop=True))
     return get_learner(get_dls(split_table(readable), size=native_size(arch)), arch)
 
 def _out_of_fold_table(learn):
@@ -74,11 +74,13 @@ def _say_audit(found):
 
 # %% ../../nbs/50e_data.ipynb #5bcf57f5
 def _measure_with_engine(args, table, out):
-    "Measures and miniatures from several processes, if that was asked for; else None."
-    if not args.engine: return None
-    from petpoo.scale.measuring import measure_at_scale
+    "Measures and miniatures from several processes, if that was asked for or photos are in a storage; else None."
+    from petpoo.storage import scheme_of
     paths = table['path'].drop_duplicates().tolist()
-    return measure_at_scale(paths, out/'measures', args.engine, args.workers, args.address)
+    engine = args.engine or 'local'*any(map(scheme_of, paths))
+    if not engine: return None
+    from petpoo.scale.measuring import measure_at_scale
+    return measure_at_scale(paths, out/'measures', engine, args.workers, args.address)
 
 def audit_command(
     args: Namespace, # see `petpoo audit --help`
@@ -91,7 +93,7 @@ def audit_command(
     measured = _measure_with_engine(args, table, out)
     found, features = audit(table, measured=measured), None
     if args.labels:
-        learn = _label_model(found.table)
+        learn = _label_model(found)
         found = audit(table, _out_of_fold_table(learn), measured)
         features = _features_of(learn, found.table)
     print(f'{count(len(found.table), "image")} in {args.data}')
@@ -113,7 +115,8 @@ def audit_parser(
         'unbalanced classes and wrong labels. Writes a report and a list of suggested decisions; no image changes.',
         'petpoo audit oxford-iiit-pet',
         'petpoo audit photos --labels --out photos-audit',
-        'petpoo audit photos.csv --engine ray --address auto')
+        'petpoo audit photos.csv --engine ray --address auto',
+        'petpoo audit s3://bucket/pets --out pets-audit')
     p.add_argument('data', type=path_option, help=DATA_HELP)
     p.add_argument('--out', type=path_option, default='audit',
                    help='folder for the report, the issues and the cleaning list (default: ./audit)')
@@ -127,33 +130,36 @@ def audit_parser(
 
 # %% ../../nbs/50e_data.ipynb #f445d923
 _TABLES = dict(features='feature vectors', measures='measured images', readable='images known to be readable')
-_CACHE_FOLDERS = dict(archives='file for archives', graphs='graph of networks') # of the cache
+_CACHE_FOLDERS = dict(archives='file for archives', graphs='graph of networks',
+                      bundles='file of downloaded bundles') # of the cache
 
 def _say_table(store, what):
     entries, n_bytes = store.size()
     print(f'{store.file}: {entries:,} {what}, {n_bytes/2**20:.1f} MiB of at most {store.limit/2**30:.0f} GiB')
+    return dict(entries=entries, bytes=n_bytes, limit=store.limit)
 
 def _say_folder(name, what, clear):
     "What a folder of the cache holds, if it is there."
     from petpoo.core import cache_dir
     folder = cache_dir()/name
     if clear: shutil.rmtree(folder, ignore_errors=True)
-    if not folder.exists(): return
-    files = [o for o in folder.iterdir() if o.is_file()]
-    number = count(len(files), what.split()[0])
-    size = sum(o.stat().st_size for o in files)/2**20
-    print(f'{folder}: {number} {what.partition(" ")[2]}, {size:.1f} MiB')
+    files = [o for o in folder.rglob('*') if o.is_file()]
+    number, n_bytes = count(len(files), what.split()[0]), sum(o.stat().st_size for o in files)
+    if files: print(f'{folder}: {number} {what.partition(" ")[2]}, {n_bytes/2**20:.1f} MiB')
+    return dict(files=len(files), bytes=n_bytes)
 
 def cache_command(
     args: Namespace, # see `petpoo cache --help`
 ):
     "Show how much is cached, or clear the cache."
     from petpoo.data.cache import Cache
+    held = {}
     for table, what in _TABLES.items():
         store = Cache(table)
         if args.clear: store.clear()
-        _say_table(store, what)
-    for name, what in _CACHE_FOLDERS.items(): _say_folder(name, what, args.clear)
+        held[table] = _say_table(store, what)
+    for name, what in _CACHE_FOLDERS.items(): held[name] = _say_folder(name, what, args.clear)
+    print_result(args, held)
 
 # %% ../../nbs/50e_data.ipynb #a2b319ac
 def cache_parser(
@@ -165,5 +171,6 @@ def cache_parser(
         'Show or clear the cached features: what the frozen layers of a network computed for each image. They make the '
         'next training on the same images faster.')
     p.add_argument('--clear', action='store_true',
-                   help='delete all cached features, measures, graphs and unpacked archives')
+                   help='delete all cached features, measures, graphs, unpacked archives and downloaded bundles')
+    add_json_option(p, 'how much each part of the cache holds')
     return p

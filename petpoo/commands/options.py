@@ -67,8 +67,8 @@ def share_option(
 BUNDLE_HELP = ("a classifier: the folder of a run or a bundle, 'packaged' (the one that comes with petpoo), "
                "'latest' (the newest run in ./runs), or an address: hf://OWNER/NAME, s3://... or https://...")
 DATA_HELP = ('labelled photos: a folder, an archive (zip, tar), a table of labels, or Parquet or WebDataset shards, '
-             'whose layout is recognised and printed; or a public set: fastai:PETS, torchvision:OxfordIIITPet or '
-             'hf://datasets/OWNER/NAME')
+             'whose layout is recognised and printed; a folder or a CSV in object storage (s3://bucket/pets); or a '
+             'public set: fastai:PETS, torchvision:OxfordIIITPet or hf://datasets/OWNER/NAME')
 
 # %% ../../nbs/50_options.ipynb #94e3cdce
 _LAYOUT_OPTIONS = { # option -> (what its value is, help)
@@ -98,8 +98,9 @@ def layout_options(
 
 # %% ../../nbs/50_options.ipynb #47f419e1
 def add_engine_options(
-    parser: argparse.ArgumentParser, # of a command that maps over images
+    parser, # of a command that maps over images, or a group of its options
     default: str|None = 'local', # engine; None: the process of the command
+    workers: bool = True, # with `--workers`
 ):
     "Add the options that say what works on the images."
     add = parser.add_argument
@@ -107,6 +108,7 @@ def add_engine_options(
         help=f'what works on the images (default: {default or "this process"})\n'
              'local: processes on this machine\nray: Ray, on this machine or a cluster')
     add('--address', default='', metavar='A', help='of a Ray cluster (default: RAY_ADDRESS, or Ray on this machine)')
+    if not workers: return
     add('--workers', type=positive_option, default=0, metavar='N', help='processes or actors (default: one per core)')
 
 # %% ../../nbs/50_options.ipynb #ec1f687e
@@ -178,8 +180,10 @@ def command_output(
     import sys
     from petpoo.progress import no_progress
     args.output, nowhere = sys.stdout, io.StringIO()
-    facts = nowhere if args.quiet else sys.stderr if getattr(args, 'has_result', False) and args.json else sys.stdout
-    with contextlib.redirect_stdout(sys.stdout if answers else facts), contextlib.ExitStack() as stack:
+    as_json = getattr(args, 'has_result', False) and args.json
+    silent = args.quiet and (as_json or not answers)
+    facts = nowhere if silent else sys.stderr if as_json else sys.stdout
+    with contextlib.redirect_stdout(facts), contextlib.ExitStack() as stack:
         if args.quiet: stack.enter_context(no_progress())
         yield
 

@@ -162,10 +162,11 @@ _NEW_SETTINGS = dict.fromkeys(LAYOUT_OPTIONS, '') | dict(cross_validate=False, o
 
 def _write_settings(run, args):
     from petpoo.data.public import is_public
+    from petpoo.storage import scheme_of
     keys = *SETTINGS, 'cross_validate', 'open_set', 'others'
     found = {k: getattr(args, k, None) for k in keys} | layout_options(args)
     for k in ('data', 'cleaning', 'images', 'others'):
-        if found[k] and not is_public(found[k]): found[k] = os.path.abspath(found[k])
+        if found[k] and not is_public(found[k]) and not scheme_of(found[k]): found[k] = os.path.abspath(found[k])
     try:
         with open(run/'settings.json', 'x') as f: f.write(json.dumps(found, indent=1))
     except FileExistsError: raise _not_empty(run) from None

@@ -7,7 +7,7 @@ __all__ = ['app_command', 'app_parser', 'feedback_command', 'feedback_parser']
 
 # %% ../../nbs/50f_serve.ipynb #9d08d970
 from argparse import ArgumentParser, Namespace
-from .options import BUNDLE_HELP, add_command, path_option, shell_word
+from .options import BUNDLE_HELP, add_command, add_json_option, path_option, print_result, shell_word
 
 # %% ../../nbs/50f_serve.ipynb #a2d19010
 def app_command(
@@ -63,6 +63,7 @@ def feedback_command(
     from petpoo.serve.shampoo import load_catalogue
     rows = open_feedback(args.folder).rows()
     print(feedback_text(rows))
+    print_result(args, rows)
     if not args.out: return
     species = {breed: coat['species'] for breed, coat in load_catalogue().coats.items()}
     write_feedback(rows, args.out, species)
@@ -80,4 +81,5 @@ def feedback_parser(
         'petpoo feedback feedback --out corrections.csv')
     p.add_argument('folder', type=path_option, help='the folder given to petpoo app as --feedback')
     p.add_argument('--out', type=path_option, help='also write the corrections as a CSV for petpoo train --data')
+    add_json_option(p, 'the corrections')
     return p

@@ -10,8 +10,9 @@ import contextlib, json, sys, time
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from functools import partial
 from .options import (
-    DATA_HELP, add_command, add_layout_options, count_option, path_option, positive_option, say, say_written,
-    seed_option, share_option, size_option)
+    DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, count_option, path_option,
+    positive_option, print_result, say, say_written, seed_option, share_option, size_option)
+from .features import features_on_engine
 from .runs import CROSS_FITTED, resume_run, run_figures, start_run
 from ..core import PetpooError, atomic_path
 from ..names import count, few
@@ -125,6 +126,7 @@ def _fit(learn, args, run):
     from petpoo.train.training import sanity_check
     say(sanity_check(learn))
     if args.recipe == 'quick' and args.devices > 1: say('--devices has nothing to share: quick trains the head alone')
+    if args.engine and args.recipe != 'baseline': features_on_engine(learn, run/'features', args.engine, args.address)
     histories = [] if args.recipe == 'baseline' else [_fit_head(learn, args)]
     return histories + ([] if args.recipe == 'quick' else [_fit_on_devices(learn, args, run)])
 
@@ -210,6 +212,7 @@ def train_command(
     say_written(run, _RUN_FILES)
     photo = table.loc[table['split'] == 'valid', 'path'].iloc[0]
     print(f'Next: petpoo predict {run} {photo}', flush=True)
+    print_result(args, dict(folder=str(run), images=len(table), figures=run_figures(run)))
 
 # %% ../../nbs/50b_train.ipynb #6c708b0d
 _RECIPES = dict(
@@ -281,6 +284,9 @@ def train_parser(
         'petpoo train --data photos --arch resnet18    any folder with one subfolder per class')
     groups = dict(data=_data_options, training=_recipe_options, details=_detail_options, results=_run_options)
     for title, add_options in groups.items():
-        add_options(p.add_argument_group(title).add_argument)
+        group = p.add_argument_group(title)
+        add_options(group.add_argument)
         if title == 'data': add_layout_options(p)
+        if title == 'details': add_engine_options(group, default=None, workers=False)
+    add_json_option(p, 'the folder of the run and the figures with their intervals')
     return p

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from fastcore.basics import chunked, patch
 from ..core import PetpooError, cache_dir, sha256
-from ..places import open_place, place_of
+from ..places import is_fetched, open_place, place_of
 
 # %% ../../nbs/02a_cache.ipynb #089ea08d
 _REST = 2 # seconds that a file has rested before its checksum is remembered; timestamps are no finer on FAT
@@ -20,6 +20,7 @@ _REST = 2 # seconds that a file has rested before its checksum is remembered; ti
 def _state(path):
     "What changes when a file is written or replaced, and whether it has rested."
     place = place_of(path)
+    if is_fetched(place.file if place else path): return (os.fspath(path),), False # in a storage: ask again
     o = os.stat(place.file if place else path)
     rested = time.time() - max(o.st_mtime, o.st_ctime) > _REST
     inside = place.kind + place.name if place else ''
@@ -30,12 +31,12 @@ _MOST = 1 << 18 # checksums to remember, about 0.3 KiB each
 _checksums = {} # state of a file -> checksum
 
 def _place_sha256(path):
-    "The checksum of a photo inside an archive."
+    "The checksum of a photo in a storage or inside an archive."
     with open_place(path) as f: return hashlib.sha256(f.read()).hexdigest()
 
 def _hash(path, state, rested):
     "Hash a file; remember the checksum if the file had rested and nobody wrote to it meanwhile."
-    found = _place_sha256(path) if place_of(path) else sha256(path)
+    found = _place_sha256(path) if is_fetched(path) else sha256(path)
     if rested and _state(path)[0] == state:
         if len(_checksums) >= _MOST: _checksums.clear()
         _checksums[state] = found

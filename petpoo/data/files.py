@@ -16,6 +16,7 @@ from ..core import PetpooError
 from ..decode import SUFFIXES
 from ..names import count, few
 from ..places import Place, archive_kind, archive_names, open_place
+from ..storage import join, scheme_of, stream_files
 
 # %% ../../nbs/02_files.ipynb #73bf1d91
 _SYSTEM = { # what leaves the files -> their names, besides hidden ones
@@ -84,13 +85,13 @@ _PASSED = { # reason -> how a note puts it
 
 @dataclass
 class Listing:
-    "The content of a folder or an archive."
-    folder: Path # absolute
+    "The content of a folder, here or at an address, or of an archive."
+    folder: Path|str # absolute, or the address
     images: dict = field(default_factory=dict) # sub-folder as a tuple of names -> names of its images, possibly none
     passed: dict = field(default_factory=lambda: {o: [] for o in _PASSED}) # reason -> relative paths that were skipped
-    archive: dict = field(default_factory=dict, repr=False) # of an archive: folder -> its entries, as `list_folder` has
-    kind: str = '' # of an archive: 'zip' or 'tar'
-    prefix: tuple = () # of an archive: the folders above this listing
+    archive: dict = field(default_factory=dict, repr=False) # folder -> its entries; not of a folder here
+    kind: str = '' # 'zip', 'tar', 'address', or '' for a folder here
+    prefix: tuple = () # the folders above this listing; not of a folder here
 
     @property
     def notes(self) -> list[str]: # sentences
@@ -146,9 +147,18 @@ def _add_name(found, seen, name):
 def _list_archive(where):
     "An archive as a `Listing` whose entries are known and not sorted yet."
     file = Path(os.path.abspath(os.path.expanduser(where)))
-    found, seen = Listing(file, archive=defaultdict(list), kind=archive_kind(file)), set()
-    for name in archive_names(file): _add_name(found, seen, name)
+    return _list_names(Listing(file, archive=defaultdict(list), kind=archive_kind(file)), archive_names(file))
+
+def _list_names(found, names):
+    seen: set = set()
+    for name in names: _add_name(found, seen, name)
     return found
+
+def _list_address(address):
+    "A folder in a storage, like `_list_archive`."
+    address = address.rstrip('/')
+    names = (o.removeprefix(f'{address}/') for o in stream_files(address))
+    return _list_names(Listing(address, archive=defaultdict(list), kind='address'), names)
 
 # %% ../../nbs/02_files.ipynb #de0b1975
 _MOST_TEXT = 512 << 20 # bytes of a table or a list
@@ -157,10 +167,11 @@ _MOST_TEXT = 512 << 20 # bytes of a table or a list
 def path(self: Listing,
     at: tuple, # a folder, as in `images`
     name: str, # of a file there
-) -> str: # absolute, or a path inside the archive
+) -> str: # absolute, inside the archive, or an address
     "The path of a file, for the data table."
     if not self.kind: return os.path.join(self.folder, *at, name)
-    return str(Place(self.kind, '/'.join((*self.prefix, *at, name)), str(self.folder)))
+    inside = '/'.join((*self.prefix, *at, name))
+    return join(str(self.folder), inside) if self.kind == 'address' else str(Place(self.kind, inside, str(self.folder)))
 
 @patch
 def paths(self: Listing) -> list: # (path, folder, name) of each image
@@ -185,7 +196,7 @@ def below(self: Listing,
     images = {at[1:]: names for at, names in self.images.items() if at[:1] == (top,)}
     passed = {reason: _names_below(names, top) for reason, names in self.passed.items()}
     prefix = (*self.prefix, top) if self.kind else ()
-    folder = self.folder if self.kind else self.folder/top
+    folder = self.folder if self.kind else Path(self.folder)/top
     return replace(self, folder=folder, images=images, passed=passed, prefix=prefix)
 
 # %% ../../nbs/02_files.ipynb #c9aa2f51
@@ -219,15 +230,17 @@ def read(self: Listing,
 
 # %% ../../nbs/02_files.ipynb #78a5bafe
 def list_place(
-    where: str|Path, # a folder, searched with all its sub-folders, or an archive
+    where: str|Path, # a folder, here or at an address, searched with all its sub-folders; or an archive
 ) -> Listing: # possibly without an image
     "Find all images below a folder or in an archive. Raises `PetpooError` if it cannot be read."
-    found, todo = _list_archive(where) if _is_archive(where) else Listing(find_folder(where)), [()]
+    if scheme_of(where): found = _list_address(where)
+    else: found = _list_archive(where) if _is_archive(where) else Listing(find_folder(where))
+    todo: list[tuple] = [()]
     while todo: todo += _list_one(found, todo.pop())
     return found
 
 def list_images(
-    where: str|Path, # a folder, searched with all its sub-folders, or an archive
+    where: str|Path, # a folder, here or at an address, searched with all its sub-folders; or an archive
 ) -> Listing:
     "Find all images, as `list_place` does. Raises `PetpooError` if there is no image."
     found = list_place(where)

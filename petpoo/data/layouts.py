@@ -9,7 +9,7 @@ __all__ = ['oxford_table', 'folder_table', 'csv_table', 'read_table']
 import os, re
 from pathlib import Path
 import pandas as pd
-from ..core import PetpooError, nearest
+from ..core import PetpooError, nearest, optional_import
 from .files import IMAGE_FOLDERS, find_folder, list_images, list_place
 from .folders import labelled_images, split_of
 from .lists import read_table_file, table_hint
@@ -20,6 +20,7 @@ from .shards import is_photo_parquet, read_parquet_files
 from .table import COLUMNS, add_notes, species_of
 from ..names import class_name, count, few
 from ..places import archive_kind, is_place, map_file
+from ..storage import clear_errors, join, open_anywhere, scheme_of
 from ..tables import read_csv
 
 # %% ../../nbs/02c_layouts.ipynb #744f9170
@@ -59,9 +60,15 @@ def _missing_column(table, csv, missing):
     return PetpooError(f'{csv} has no column {", ".join(missing)}, only {few(table, 9)}{hint}')
 
 # %% ../../nbs/02c_layouts.ipynb #46799385
+def _read_text(file):
+    "A CSV, or the table in a Parquet file, as text."
+    if not str(file).lower().endswith('.parquet'): return read_csv(file)
+    optional_import('pyarrow', 'parquet')
+    with open_anywhere(str(file)) as f, clear_errors(file): return pd.read_parquet(f).fillna('').astype(str)
+
 def _read_columns(csv):
-    "Read a CSV that has `path` and `label`; strip the values of all columns but `path`."
-    table = _contract(read_csv(csv), csv)
+    "Read a table that has `path` and `label`; strip the values of all columns but `path`."
+    table = _contract(_read_text(csv), csv)
     missing = [o for o in ('path', 'label') if o not in table]
     if missing: raise _missing_column(table, csv, missing)
     if table.empty: raise PetpooError(f'{csv} has a header and no image: add a line for each')
@@ -70,9 +77,11 @@ def _read_columns(csv):
 
 def _absolute(path, folder):
     "The absolute path of a value; spaces around it are kept if such a file exists."
-    def absolute(o): return os.path.normpath(os.path.join(folder, os.path.expanduser(o)))
+    def absolute(o):
+        if not scheme_of(folder): return os.path.normpath(os.path.join(folder, os.path.expanduser(o)))
+        return o if os.path.isabs(o) else join(folder, o)
     whole, bare = (map_file(absolute, o) for o in (path, path.strip()))
-    return whole if whole == bare or is_place(whole) else bare
+    return whole if whole == bare or not scheme_of(whole) and is_place(whole) else bare
 
 # %% ../../nbs/02c_layouts.ipynb #027376e2
 def _need(table, csv, column, wrong, what):
@@ -101,15 +110,16 @@ def _without_unlabelled(table):
 
 # %% ../../nbs/02c_layouts.ipynb #8c8e6186
 def csv_table(
-    csv: str|Path, # with the columns path and label, and optionally species, split and group
+    csv: str|Path, # with the columns path and label, and optionally species, split and group; here or at an address
 ) -> pd.DataFrame: # the data table
     "Read a CSV of paths and labels; relative paths start at its folder. Raises `PetpooError` with the wrong line."
-    csv = Path(os.path.abspath(os.path.expanduser(csv)))
+    csv = str(csv) if scheme_of(csv) else Path(os.path.abspath(os.path.expanduser(csv)))
+    folder = csv.rpartition('/')[0] if isinstance(csv, str) else csv.parent
     table = _read_columns(csv)
     if 'split' in table: table['split'] = [split_of(o) or o.lower() for o in table['split']]
     table, notes = _without_unlabelled(table)
     _check_csv(table, csv)
-    table = table.assign(path=[_absolute(o, csv.parent) for o in table.path], label=table.label.map(class_name))
+    table = table.assign(path=[_absolute(o, folder) for o in table.path], label=table.label.map(class_name))
     _check_unique(table, csv)
     species = table.species.str.lower() if 'species' in table else table.label.map(species_of)
     return data_table(table.assign(species=species).rename_axis(None), notes, csv)
@@ -239,9 +249,20 @@ def _with_column(how):
     kind, _, name = how.get('label_from', '').partition(':')
     return how | dict(label_from='', label_col=name) if kind == 'column' else how
 
+# %% ../../nbs/02c_layouts.ipynb #1d416fec
+def _read_address(address, how):
+    "A table from a folder, or from a table of paths and labels, at an address."
+    if address.lower().endswith(('.zip', '.tar', '.tar.gz', '.tgz')):
+        raise PetpooError(f'{address} is an archive: copy it to this machine, or give a folder or a table')
+    if not address.lower().endswith(('.csv', '.parquet')): return _read_place(address, how)
+    if how != How():
+        raise PetpooError(f'{address}: a table at an address has columns path and label, and takes no other options')
+    return csv_table(address), 'a table of paths and labels'
+
 # %% ../../nbs/02c_layouts.ipynb #a1aaf3a5
 def read_table(
-    where: str|Path, # a folder, an archive, a table, a Parquet file, or an address for `public_set`; `~` is expanded
+    where: str|Path, # a folder, an archive, a table, a Parquet file, or an address for `public_set`; `~` is expanded;
+                     # or the address of a folder or of a table of paths and labels
     layout: str = '', # a name in `LAYOUTS`; '' finds out
     label_from: str = '', # 'parent', 'top', 'name:REGEX', 'path:REGEX' or 'column:NAME'
     image_col: str = '', # column of a table with the name or path of the image
@@ -252,11 +273,16 @@ def read_table(
     "Read labelled photos in any layout. Raises `PetpooError` if no layout fits, or several do."
     how = How(**_with_column(dict(layout=layout, label_from=label_from, image_col=image_col, label_col=label_col,
                                   split_col=split_col, images=images)))
-    path = public_set(str(where)) if is_public(where) else Path(os.path.expanduser(where))
-    is_table = os.path.exists(path) and not os.path.isdir(path) and not (os.path.isfile(path) and archive_kind(path))
-    table, title = _read_file(path, how) if is_table else _read_place(_oxford_root(path), how)
+    if is_public(where): table, title = _read_here(public_set(str(where)), how)
+    elif scheme_of(where): table, title = _read_address(str(where), how)
+    else: table, title = _read_here(Path(os.path.expanduser(where)), how)
     table.attrs['notes'] = [_sentence(title, table), *table.attrs.get('notes', [])] if title else table.attrs['notes']
     return table
+
+def _read_here(path, how):
+    "A table from a file or a folder of this machine."
+    is_table = os.path.exists(path) and not os.path.isdir(path) and not (os.path.isfile(path) and archive_kind(path))
+    return _read_file(path, how) if is_table else _read_place(_oxford_root(path), how)
 
 def _oxford_root(path):
     "The folder of an Oxford set, for those who give the path of its images."

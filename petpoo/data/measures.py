@@ -60,7 +60,9 @@ def _measure_pixels(im):
 # %% ../../nbs/02f_measures.ipynb #0ed0066f
 def _identity(x):
     "Checksum and size of a file, unless it is too large to be read. Raises `PetpooError` if it cannot be read."
-    if isinstance(x, io.BytesIO): return dict(sha256=hashlib.sha256(x.getbuffer()).hexdigest(), bytes=len(x.getbuffer()))
+    if isinstance(x, io.BytesIO):
+        data = x.getbuffer()
+        return dict(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     try:
         size = place_size(x)
         return dict(sha256=content(x), bytes=size) if size <= MAX_BYTES else {}

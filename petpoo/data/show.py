@@ -6,6 +6,7 @@
 __all__ = ['show_images']
 
 # %% ../../nbs/02e_show.ipynb #1f90e121
+import textwrap
 import pandas as pd
 from ..core import PALETTE, PetpooError
 from ..image import thumbnail
@@ -17,7 +18,8 @@ def _draw_cell(ax, path, text, species):
     im = thumbnail(path)
     if im is None: ax.text(.5, .5, 'cannot be read', ha='center', transform=ax.transAxes)
     else: ax.imshow(im)
-    ax.set_title(shown(text), fontsize=8, color=PALETTE.get(species, 'black'), parse_math=False)
+    title = textwrap.fill(shown(text), 28, break_long_words=False)
+    ax.set_title(title, fontsize=8, color=PALETTE.get(species, 'black'), parse_math=False)
 
 # %% ../../nbs/02e_show.ipynb #8d61e967
 def show_images(

@@ -227,8 +227,10 @@ def _class_notes(counts):
 # %% ../../nbs/20b_metrics.ipynb #c318e8b8
 def _report_notes(counts, unlabelled, folds):
     notes = [f'rows without truth, left out: {unlabelled:,}'] if unlabelled else []
-    if folds > 1: notes.append(f'cross-validated in {folds} parts, so intervals are {spread_of(folds):.1f} times as wide '
-                           'as for as many photos held out')
+    if folds > 1:
+        wide = f'{spread_of(folds):.1f} times as wide'
+        notes.append(f'cross-validated in {folds} parts, so intervals are {wide} '
+                     'as for as many photos held out')
     notes += _class_notes(counts)
     n = counts.sum(axis=1)
     if (n > 0).sum() == 1:

@@ -144,6 +144,7 @@ def _panels(n, n_runs):
     rows = -(-n//columns)
     fig, axes = plt.subplots(rows, columns, figsize=(max(6.5, 5*columns), (3 + .2*n_runs)*rows), squeeze=False,
                              layout='constrained')
+    fig.get_layout_engine().set(h_pad=.1)
     for ax in axes.flat[n:]: ax.axis('off')
     return fig, axes.flat[:n]
 

@@ -7,7 +7,7 @@ __all__ = ['ray_running', 'ray_reports']
 
 # %% ../../nbs/35a_ray.ipynb #3713912b
 import json, logging, os, sys, warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from ..core import PetpooError, cores, optional_import
 from ..names import first_line, shown
@@ -93,6 +93,14 @@ def _quoted_error(e):
     ours = [o.partition('PetpooError: ')[2] for o in lines if o.startswith('petpoo.core.PetpooError: ')]
     return PetpooError(ours[-1] if ours else f'Ray stopped: {shown(lines[-1])}')
 
+def _quiet(rows):
+    "The same rows; what Ray prints while they are awaited goes to the error stream."
+    rows = iter(rows)
+    while True:
+        with redirect_stdout(sys.stderr): row = next(rows, None)
+        if row is None: return
+        yield row
+
 def ray_reports(
     plan: Plan, # what is left to do
     worker: Worker, # what to do
@@ -103,5 +111,5 @@ def ray_reports(
     with ray_running(workers, address) as (ray, n), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         try:
-            for row in _dataset(ray, plan, worker, n).iter_rows(): yield PartReport(**json.loads(row['report']))
+            for row in _quiet(_dataset(ray, plan, worker, n).iter_rows()): yield PartReport(**json.loads(row['report']))
         except ray.exceptions.RayError as e: raise _quoted_error(e) from e

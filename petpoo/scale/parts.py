@@ -15,7 +15,7 @@ from ..core import PetpooError, optional_import
 from ..names import count, few, first_line, shown
 from .reading import Photo, in_groups, read_photos
 from .sources import PART, Part, cut, entries
-from .storage import join, names_in, read_bytes, remove, write_whole
+from ..storage import join, names_in, read_bytes, remove, write_whole
 
 # %% ../../nbs/34c_parts.ipynb #58fc5368
 class Worker:

@@ -6,18 +6,19 @@
 __all__ = ['GROUP', 'Photo', 'read_photos', 'in_groups']
 
 # %% ../../nbs/34b_reading.ipynb #5a46a4b7
-import io, os, shutil, tarfile, tempfile
+import io, os, tarfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import lru_cache
 from itertools import groupby, islice
 from typing import NamedTuple
-from ..core import PetpooError, optional_import
+from ..core import PetpooError, optional_import, temporary_folder
 from ..data.files import is_system
 from ..decode import MAX_BYTES, SUFFIXES
 from ..names import file_name, first_line
 from ..places import Place, place_of
 from .sources import is_shard
-from .storage import clear_errors, filesystem, open_anywhere, scheme_of
+from ..storage import clear_errors, filesystem, open_anywhere, scheme_of
 
 # %% ../../nbs/34b_reading.ipynb #75c84a16
 class Photo(NamedTuple):
@@ -56,10 +57,10 @@ class _Copy:
     "A file from an address, on this machine as long as this object exists."
     def __init__(self, address):
         fs, there = filesystem(address)
-        self.folder = tempfile.mkdtemp(prefix='petpoo-')
-        self.path = os.path.join(self.folder, file_name(address))
+        self.folder = ExitStack()
+        self.path = os.path.join(self.folder.enter_context(temporary_folder('copies')), file_name(address))
         with clear_errors(address): fs.get_file(there, self.path)
-    def __del__(self): shutil.rmtree(self.folder, ignore_errors=True)
+    def __del__(self): self.folder.close()
 
 _copy_of = lru_cache(2)(_Copy)
 

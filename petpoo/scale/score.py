@@ -11,7 +11,7 @@ import numpy as np
 from ..core import PetpooError, sha256
 from ..learner import load_classifier
 from .parts import Worker
-from .storage import scheme_of
+from ..storage import scheme_of
 
 # %% ../../nbs/35b_score.ipynb #ad15f24a
 def score_schema(
@@ -42,6 +42,12 @@ def _open_bundle(where, embeddings=False):
     classifier = load_classifier(where, 1, 'onnxruntime', embeddings)
     return classifier, sha256(classifier.folder/'config.json')
 
+def _bundle_at_hand(bundle, checksum):
+    "The copy with this checksum of a bundle at an address; or the bundle, which is on this machine."
+    if not scheme_of(bundle): return bundle
+    from petpoo.classify.travel import fetch_bundle # it can open network connections
+    return fetch_bundle(bundle, checksum)
+
 def _score(classifier, photo):
     try: return score_row(classifier.predict(photo.content), classifier.classes)
     except PetpooError as e: return dict(error=str(e))
@@ -61,8 +67,7 @@ class Scorer(Worker):
     def schema(self): return score_schema(self.classes, self.embeddings)
 
     def open(self):
-        classifier, checksum = _open_bundle(self.bundle, self.embeddings)
+        classifier, checksum = _open_bundle(_bundle_at_hand(self.bundle, self.checksum), self.embeddings)
         if checksum != self.checksum:
-            raise PetpooError(f'{self.bundle} is not the bundle that the run began with: choose a new output folder, or '
-                              f'remove the older copy {classifier.folder}')
+            raise PetpooError(f'{self.bundle} is not the bundle that the run began with: choose a new output folder')
         return lambda photos: [_score(classifier, o) for o in photos]

@@ -13,7 +13,7 @@ from ..data.files import is_system
 from ..decode import SUFFIXES
 from ..names import few, file_name
 from ..places import map_file, place_of
-from .storage import clear_errors, join, open_anywhere, scheme_of, stream_files
+from ..storage import clear_errors, join, open_anywhere, scheme_of, stream_files
 
 # %% ../../nbs/34a_sources.ipynb #6eb7d867
 _SHARDS = '.tar', '.tar.gz', '.tgz', '.parquet'

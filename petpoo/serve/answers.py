@@ -4,15 +4,17 @@
 
 # %% auto #0
 __all__ = ['CSS', 'ANSWER_COLUMNS', 'CLASS_COLUMNS', 'answer_level', 'has_answer', 'breed_name', 'as_sentence', 'headline',
-           'answer_html', 'look_html', 'answer_rows', 'rows_csv', 'rows_html']
+           'animal_names', 'answer_html', 'look_html', 'answer_rows', 'rows_csv', 'small_picture', 'rows_html']
 
 # %% ../../nbs/41_answers.ipynb #ff319698
 import base64, csv, io
 from pathlib import Path
+from ..classify.animals import Answers, draw_boxes
 from ..classify.heat import heat_html
 from ..coats import coat_of, with_coat
 from ..core import PALETTE
-from ..report import html_table, html_text
+from ..image import thumbnail
+from ..report import html_image, html_text, small_jpeg
 from .shampoo import join_or, recommend, with_article
 
 # %% ../../nbs/41_answers.ipynb #82010d08
@@ -133,6 +135,22 @@ def headline(
     if prediction.error: return 'We could not read this photo', as_sentence(prediction.error)
     return _breed_headline(prediction, catalogue) if catalogue else _class_headline(prediction)
 
+# %% ../../nbs/41_answers.ipynb #00abeb47
+def _short_name(prediction, catalogue):
+    "An answer in a few words."
+    level = answer_level(prediction)
+    if level == 'none': return 'no cat or dog'
+    if level == 'species': return with_article(prediction.species)
+    return headline(prediction, catalogue)[0]
+
+def animal_names(
+    found: Answers, # to a photo
+    catalogue=None, # as for `headline`
+) -> list[str]: # none, unless there are several
+    "A short name for each of several animals, with its number."
+    if len(found) < 2: return []
+    return [f'{i}: {_short_name(p, catalogue)}' for i, p in enumerate(found, 1)]
+
 # %% ../../nbs/41_answers.ipynb #4d54e136
 def _bar_row(name, p, colour):
     "A row of a table: a name, a bar and a probability."
@@ -140,12 +158,13 @@ def _bar_row(name, p, colour):
     return (f'<tr><th scope="row">{html_text(name)}</th><td aria-hidden="true">{bar}</td>'
         f'<td class="n">{_shown_percent(p)}</td></tr>')
 
-def _bars(prediction, catalogue):
-    "A table of the five most probable classes."
+def _bars(prediction, catalogue, most=5):
+    "A table of the most probable classes."
     like = prediction.looks_like if prediction.level != 'breed' and catalogue else {}
     coats = catalogue.coats if catalogue else {}
     def colour(name): return PALETTE.get(coats.get(name, {}).get('species', prediction.species), PALETTE['other'])
-    rows = ''.join(_bar_row(breed_name(o, catalogue), p, colour(o)) for o, p in (like.items() or prediction.top(5)))
+    shown = [*(like.items() or prediction.top(most))][:most]
+    rows = ''.join(_bar_row(breed_name(o, catalogue), p, colour(o)) for o, p in shown)
     label = 'Breeds that it looks like' if like else 'Most likely breeds' if catalogue else 'Most likely classes'
     return f'<table aria-label="{label}">{rows}</table>'
 
@@ -157,10 +176,11 @@ def _shampoo_card(recommendation):
 def answer_html(
     prediction, # a `Prediction`
     catalogue=None, # a `petpoo.serve.shampoo.Catalogue`; None: the classes are no breeds, and there is no shampoo
+    most: int = 5, # classes with a bar
 ) -> str: # HTML; screen readers announce it
     "The answer to one photo, for the page."
     head, below = map(html_text, headline(prediction, catalogue))
-    body = _bars(prediction, catalogue) if has_answer(prediction) else ''
+    body = _bars(prediction, catalogue, most) if has_answer(prediction) else ''
     if body and catalogue: body += _shampoo_card(recommend(prediction, catalogue))
     return f'<section class="petpoo" role="status" aria-live="polite"><h2>{head}</h2><p>{below}</p>{body}</section>'
 
@@ -181,11 +201,24 @@ background:var(--background-fill-secondary,transparent)}
 # %% ../../nbs/41_answers.ipynb #5477f939
 CSS = _ANSWER_CSS + """.petpoo-look figure{margin:.8rem 0}
 .petpoo-look figure>img{width:100%;max-width:480px;border-radius:8px}
-.petpoo-many{overflow-x:auto}
-.petpoo-many :is(th,td){border-bottom:1px solid var(--border-color-primary,#8888)!important;text-align:left;
-padding:.4rem 1rem .4rem 0!important;vertical-align:top}
-.petpoo-many td:first-child{min-width:8rem;max-width:14rem;overflow-wrap:anywhere}
-.petpoo-many td:last-child{min-width:16rem}
+.petpoo-number{margin:1.2rem 0 0!important;font-weight:600}
+.petpoo-number span{display:inline-block;min-width:1.6rem;margin-right:.4rem;border-radius:4px;color:#fff;
+text-align:center}
+.petpoo-many table{width:100%;border-collapse:collapse}
+.petpoo-many th,.petpoo-many td{font-weight:400;padding:.5rem 1rem .5rem 0!important;vertical-align:top}
+.petpoo-many thead th{font-weight:600!important}
+.petpoo-many tbody{border-bottom:1px solid var(--border-color-primary,#8888)}
+.petpoo-many tbody th{width:8rem;overflow-wrap:anywhere;font-size:.85rem}
+.petpoo-many img{display:block;width:7rem;border-radius:6px;margin-bottom:.2rem}
+.petpoo-many tbody td:nth-last-child(3){font-weight:600!important}
+@media(max-width:40rem){.petpoo-many table,.petpoo-many td{display:block}
+.petpoo-many thead{display:none}
+.petpoo-many tbody{display:grid;grid-template-columns:7.5rem 1fr;column-gap:.6rem;padding:.6rem 0}
+.petpoo-many tr{display:contents}
+.petpoo-many tbody tr th{grid-row:1/span 40;width:auto;padding:0!important}
+.petpoo-many tbody tr td{grid-column:2;padding:0 0 .2rem!important}
+.petpoo-many tbody tr td:last-child{padding-bottom:.7rem!important}
+.petpoo-many tbody tr td:empty{display:none}}
 footer{display:none!important}"""
 
 # %% ../../nbs/41_answers.ipynb #36fdb7b8
@@ -201,8 +234,8 @@ def look_html(
     return f'<div class="petpoo-look">{heat_html(explanation.image, explanation.heat, name)}</div>'
 
 # %% ../../nbs/41_answers.ipynb #7cc1ec78
-ANSWER_COLUMNS = ['file', 'answer', 'breed', 'confidence', 'species', 'shampoo', 'why', 'level', 'coat']
-CLASS_COLUMNS = ['file', 'answer', 'class', 'confidence', 'why', 'level'] # without a catalogue
+ANSWER_COLUMNS = ['file', 'answer', 'breed', 'confidence', 'species', 'shampoo', 'why', 'level', 'coat', 'animal']
+CLASS_COLUMNS = ['file', 'answer', 'class', 'confidence', 'why', 'level', 'animal'] # without a catalogue
 
 def _known_coat(prediction, catalogue):
     "The coat, if it is known or follows from the breed."
@@ -225,20 +258,22 @@ def _class_cells(prediction):
     if not has_answer(prediction): return cells
     return cells | {'class': prediction.label, 'confidence': f'{prediction.confidence:.3f}'}
 
-def _answer_row(name, prediction, catalogue):
+def _answer_row(name, prediction, catalogue, animal=''):
     cells = _shop_cells(prediction, catalogue) if catalogue else _class_cells(prediction)
     columns = ANSWER_COLUMNS if catalogue else CLASS_COLUMNS
     said = dict(file=Path(name).name, answer=headline(prediction, catalogue)[0], level=answer_level(prediction))
-    return dict.fromkeys(columns, '') | said | cells
+    return dict.fromkeys(columns, '') | said | cells | dict(animal=animal)
 
 # %% ../../nbs/41_answers.ipynb #71385737
 def answer_rows(
     names, # of the files
-    predictions, # a `Prediction` for each file
+    found, # the `Answers` to each file
     catalogue=None, # a `petpoo.serve.shampoo.Catalogue`; None: the classes are no breeds
 ) -> list[dict]: # with the keys `ANSWER_COLUMNS`, or `CLASS_COLUMNS` without a catalogue
-    "One row per photo."
-    return [_answer_row(name, p, catalogue) for name, p in zip(names, predictions)]
+    "One row per animal, or per photo that has one answer."
+    def number(i, each): return str(i) if each.animals else ''
+    return [_answer_row(name, p, catalogue, number(i, each))
+            for name, each in zip(names, found) for i, p in enumerate(each, 1)]
 
 # %% ../../nbs/41_answers.ipynb #6d8411b4
 def _as_cell(text): return f"'{text}" if text and text[0] in '=+-@\t\r' else text
@@ -253,14 +288,43 @@ def rows_csv(
     for row in rows: writer.writerow({k: _as_cell(v) for k, v in row.items()})
     return out.getvalue()
 
+# %% ../../nbs/41_answers.ipynb #f76bcc89
+_ROW_SIDE = 160 # pixels of the longer side
+
+def small_picture(
+    found: Answers, # to a photo
+    photo, # anything that `read_image` accepts
+) -> str: # HTML; empty if the photo cannot be read
+    "A small copy of a photo, with a numbered box around each animal."
+    image = draw_boxes(found, _ROW_SIDE) if found.animals else thumbnail(photo, _ROW_SIDE)
+    return html_image(small_jpeg(image), 'jpeg') if image else ''
+
 # %% ../../nbs/41_answers.ipynb #80770ef6
+def _by_photo(rows):
+    "The rows of each photo."
+    groups = []
+    for row in rows:
+        if row['animal'] in ('', '1'): groups.append([])
+        groups[-1].append(row)
+    return groups
+
+def _photo_body(rows, picture, columns):
+    "The part of the table for one photo."
+    photo = f'<th scope="rowgroup" rowspan="{len(rows)}">{picture}{html_text(rows[0]["file"])}</th>'
+    def said(row, o): return html_text(f'{row["animal"]}: {row[o]}' if o == 'answer' and row['animal'] else row[o])
+    lines = [''.join(f'<td>{said(row, o)}</td>' for o in columns) for row in rows]
+    return f'<tbody><tr>{photo}{"</tr><tr>".join(lines)}</tr></tbody>'
+
+# %% ../../nbs/41_answers.ipynb #1473a6a9
 def rows_html(
     rows: list[dict], # from `answer_rows`, at least one
+    pictures, # for each photo, from `small_picture`
 ) -> str: # HTML
     "The table for the page, with a link to download it as CSV."
-    shown = [o for o in ('file', 'answer', 'shampoo', 'why') if o in rows[0]]
-    cells = html_table([o.capitalize() for o in shown], [[html_text(row[o]) for o in shown] for row in rows])
-    data = base64.b64encode(rows_csv(rows).encode('utf-8-sig')).decode()
-    href = f'data:text/csv;base64,{data}'
+    columns = [o for o in ('answer', 'shampoo', 'why') if o in rows[0]]
+    head = ''.join(f'<th scope="col">{o.capitalize()}</th>' for o in ('photo', *columns))
+    bodies = ''.join(_photo_body(of, o, columns) for of, o in zip(_by_photo(rows), pictures))
+    table = f'<table><thead><tr>{head}</tr></thead>{bodies}</table>'
+    href = f'data:text/csv;base64,{base64.b64encode(rows_csv(rows).encode("utf-8-sig")).decode()}'
     link = f'<a class="petpoo-download" download="petpoo.csv" href="{href}">Download the table as CSV</a>'
-    return f'<div class="petpoo-many" role="status" aria-live="polite" tabindex="0">{cells}</div><p>{link}</p>'
+    return f'<div class="petpoo-many" role="status" aria-live="polite" tabindex="0">{table}</div><p>{link}</p>'

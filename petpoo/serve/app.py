@@ -11,12 +11,15 @@ from functools import partial
 from pathlib import Path
 from ..core import optional_import
 from ..names import few
+from ..classify.animals import knows_pets
 from ..learner import load_classifier
 from ..report import html_text
 from .answers import CSS, breed_name
-from .events import HINT, TABLE_HINT, Backend, answer_photo, answer_photos, correct_photo, explain_photo
+from .events import (
+    HINT, TABLE_HINT, Backend, answer_photo, answer_photos, correct_photo, explain_photo, status_html)
 from .feedback import LIMIT, Feedback
 from .guard import GRADIO_ROUTES, Guard, is_loopback
+from .keeping import EARLIER, keeping_head
 from .pool import Busy, InferencePool
 from .shampoo import catalogue_for, join_or, recommend
 from .uploads import EVENT_BYTES, UploadRoutes, Uploads
@@ -67,61 +70,80 @@ def _texts(pool):
     return dict(title=title, heading=heading, take='a photo', photo='Photo', photos='Photos')
 
 # %% ../../nbs/41c_app.ipynb #e92689ce
+def _as_sent(value): return value
+
 def _photo_form(label):
-    "The photo, its answer, the button for the explanation, and the explanation."
+    "The photo, its answer, the choice of an animal, the button for the explanation, and the explanation."
     gr = _gradio()
     with gr.Row():
         with gr.Column(min_width=300): photo = _by_id(gr.Image(label=label, **_PHOTO_INPUT), 'photo')
         with gr.Column(min_width=300):
             answer = gr.HTML(HINT, label='Answer', elem_id='answer')
-            why = gr.Button('Why this answer?', visible=False, elem_id='why')
+            animal = gr.Radio([], label='Explain or correct', visible=False, elem_id='animal')
+            with gr.Row():
+                why = gr.Button('Why this answer?', visible=False, elem_id='why')
+                gr.Button('Share as a picture', elem_id='share')
             explanation = gr.HTML(label='The parts of the photo that decided the answer', elem_id='explanation')
-    return photo, answer, why, explanation
+    animal.preprocess = _as_sent
+    return photo, answer, animal, why, explanation
+
+# %% ../../nbs/41c_app.ipynb #f5746534
+def _choice_of(names):
+    "What the choice becomes for an answer: a line for each of several animals, or nothing."
+    choices = [(o, str(i)) for i, o in enumerate(names, 1)]
+    return _gradio().Radio(choices=choices, value='1' if names else None, visible=bool(names))
+
+def _corrected(number):
+    "Which animal a correction is about."
+    return status_html(f'You correct animal {number}. Only the part of the photo around it is kept.') if number else ''
 
 # %% ../../nbs/41c_app.ipynb #93fd14b5
 _CONSENT = 'I took this photo or have permission to share it, and it may be kept to train the next version'
 
-def _as_sent(value): return value
-
-def _correction_form(backend, photo):
+def _correction_form(backend, photo, animal):
     "The section \"That's wrong\": returns its components."
     gr, pool = _gradio(), backend.pool
     names = sorted((breed_name(o, pool.catalogue), o) for o in pool.clf.classes)
-    with gr.Accordion("That's wrong", open=False):
+    with gr.Accordion("That's wrong", open=False, elem_id='wrong'):
+        about = gr.HTML(label='Which animal you correct', elem_id='about')
         label = gr.Dropdown(names, value=None, label='The right answer', elem_id='right-answer')
         consent = gr.Checkbox(label=_CONSENT, elem_id='consent')
         send = gr.Button('Send the photo and the right answer', variant='primary')
         said = gr.HTML(label='Status of your correction')
     label.preprocess = _as_sent
-    async def correct(id, label, consent, request: gr.Request):
-        return await correct_photo(backend, _visitor_of(request), id, label, consent)
-    send.click(correct, [photo, label, consent], said, **_QUIET)
-    return [label, consent, said]
+    async def correct(id, label, consent, number, request: gr.Request):
+        return await correct_photo(backend, _visitor_of(request), id, label, consent, number)
+    send.click(correct, [photo, label, consent, animal], said, **_QUIET)
+    return [about, said, label, consent]
 
 # %% ../../nbs/41c_app.ipynb #bed880a8
-def _photo_events(backend, cleared):
-    "What happens to a new photo, and to a wish for an explanation; `cleared` empties the other outputs."
+def _photo_events(backend, correcting):
+    "What happens to a new photo, and to a wish for an explanation; `correcting`: there is a form for corrections."
     gr = _gradio()
+    def cleared(names): return ['', *([_corrected(names and '1'), '', None, False] if correcting else [])]
 
     async def ask(id, request: gr.Request):
-        if id is not None: yield waiting_html('Looking at your photo ...'), gr.Button(visible=False), *cleared
-        html, explainable = await answer_photo(backend, _visitor_of(request), id)
-        yield html, gr.Button(visible=explainable), *cleared
+        if id is not None:
+            yield waiting_html('Looking at your photo ...'), _choice_of([]), gr.Button(visible=False), *cleared([])
+        html, explainable, names = await answer_photo(backend, _visitor_of(request), id)
+        yield html, _choice_of(names), gr.Button(visible=explainable), *cleared(names)
 
-    async def explain(id, request: gr.Request):
+    async def explain(id, number, request: gr.Request):
         yield waiting_html('Covering one part of the photo after another ...')
-        yield await explain_photo(backend, _visitor_of(request), id)
+        yield await explain_photo(backend, _visitor_of(request), id, number)
     return ask, explain
 
 # %% ../../nbs/41c_app.ipynb #b4f88625
 def _one_photo_tab(backend, label):
     "The tab for one photo."
-    photo, answer, why, explanation = _photo_form(label)
-    correction = _correction_form(backend, photo) if backend.feedback else []
-    ask, explain = _photo_events(backend, ['', *[None, False, ''][:len(correction)]])
-    photo.change(ask, photo, [answer, why, explanation, *correction], trigger_mode='always_last',
+    photo, answer, animal, why, explanation = _photo_form(label)
+    correction = _correction_form(backend, photo, animal) if backend.feedback else []
+    ask, explain = _photo_events(backend, bool(correction))
+    photo.change(ask, photo, [answer, animal, why, explanation, *correction], trigger_mode='always_last',
         concurrency_limit=backend.pool.answers.workers, **_QUIET)
-    why.click(explain, photo, explanation, **_QUIET)
+    why.click(explain, [photo, animal], explanation, **_QUIET)
+    def choose(number): return ['', *[_corrected(number), ''][:len(correction)]]
+    animal.input(choose, animal, [explanation, *correction[:2]], **_QUIET)
 
 # %% ../../nbs/41c_app.ipynb #69485a15
 _PHOTOS_INPUT = dict(file_count='multiple', file_types=['image'], height=200, elem_id='photos')
@@ -154,9 +176,18 @@ def make_page(
         gr.HTML(_page_head(texts))
         with gr.Tab('One photo'): _one_photo_tab(backend, texts['photo'])
         with gr.Tab('Several photos'): _many_photos_tab(backend, texts['photos'])
+        gr.HTML(EARLIER, label='Earlier answers')
     return page.queue(max_size=64, api_open=False)
 
 # %% ../../nbs/41c_app.ipynb #46b1314f
+def _answer_dict(p, catalogue):
+    "One answer, ready for JSON."
+    return p.to_dict() | (dict(shampoo=recommend(p, catalogue).to_dict()) if catalogue else {})
+
+def _animal_dicts(each, catalogue):
+    "The animals with their answers, ready for JSON."
+    return [dict(box=[*o.box], score=o.score, answer=_answer_dict(p, catalogue)) for o, p in zip(each.animals, each)]
+
 def _add_api(app, pool):
     "Add the addresses for programs."
     from fastapi import Request
@@ -167,11 +198,11 @@ def _add_api(app, pool):
 
     @app.post('/api/predict')
     async def predict(request: Request):
-        try: p = await pool.predict(await request.body(), gone=request.is_disconnected)
+        try: p, each = await pool.predict(await request.body(), gone=request.is_disconnected)
         except Busy as e: return JSONResponse(dict(error=str(e)), 503, {'retry-after': '1'})
         if p.error: return JSONResponse(dict(error=p.error), 422)
-        if not pool.catalogue: return p.to_dict()
-        return p.to_dict() | dict(shampoo=recommend(p, pool.catalogue).to_dict())
+        animals = dict(animals=_animal_dicts(each, pool.catalogue)) if knows_pets(pool.clf) else {}
+        return _answer_dict(p, pool.catalogue) | animals
 
 # %% ../../nbs/41c_app.ipynb #dbf32e5c
 def _mount(app, page, uploads):
@@ -181,7 +212,7 @@ def _mount(app, page, uploads):
     theme = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
     return gr.mount_gradio_app(app, page, path='/', show_error=False, footer_links=[], run_history=False,
         ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False, theme=theme, css=CSS,
-        head=WAITING_HEAD)
+        head=WAITING_HEAD + keeping_head())
 
 # %% ../../nbs/41c_app.ipynb #2aa57c9c
 def _forget_session(page, session):

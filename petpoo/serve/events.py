@@ -8,13 +8,14 @@ __all__ = ['HINT', 'TABLE_HINT', 'Backend', 'status_html', 'answer_photo', 'expl
 # %% ../../nbs/41b_events.ipynb #ff74aba4
 import asyncio, sys
 from pathlib import Path
-from ..core import PetpooError, sha256
-from ..classify.animals import boxes_html
+from ..core import PALETTE, PetpooError, sha256
+from ..classify.animals import Answers, boxes_html
 from ..classify.prediction import Prediction
 from ..report import html_text
-from .answers import answer_html, answer_rows, as_sentence, has_answer, look_html, rows_html
+from .answers import (
+    animal_names, answer_html, answer_rows, as_sentence, has_answer, look_html, rows_html, small_picture)
 from .feedback import Feedback
-from .pool import InferencePool
+from .pool import InferencePool, chosen_animal
 from .uploads import Uploads
 
 # %% ../../nbs/41b_events.ipynb #9def165f
@@ -44,47 +45,62 @@ def status_html(
 # %% ../../nbs/41b_events.ipynb #1234fba4
 HINT = '<section class="petpoo" role="status" aria-live="polite"><p>Your answer will appear here.</p></section>'
 
-_NUMBER = '<p style="margin-top:1rem"><strong>Animal {}</strong></p>'
+def _number_html(i, prediction):
+    "The number of an animal, in the colour of its box."
+    colour = PALETTE.get(prediction.species, PALETTE['other'])
+    return f'<p class="petpoo-number"><span aria-hidden="true" style="background:{colour}">{i}</span>Animal {i}</p>'
+
+def _one_html(i, found, catalogue):
+    "One of the answers to a photo, with its box."
+    p, box = found.answers[i], ' '.join(f'{o:.4f}' for o in found.animals[i].box) if found.animals else ''
+    if p.error: return answer_html(p, catalogue)
+    several = len(found) > 1
+    number, said = _number_html(i + 1, p) if several else '', answer_html(p, catalogue, 3 if several else 5)
+    species = html_text(p.species)
+    return f'<div class="petpoo-one" data-box="{box}" data-species="{species}">{number}{said}</div>'
 
 def _each_html(found, catalogue):
     "The photo with its boxes, and the answer to each animal; of several, with its number."
-    answers = [answer_html(o, catalogue) for o in found]
-    if len(answers) > 1: answers = [_NUMBER.format(i) + o for i, o in enumerate(answers, 1)]
-    picture = boxes_html(found)
+    answers, picture = [_one_html(i, found, catalogue) for i in range(len(found))], boxes_html(found)
     return (f'<div class="petpoo-look"><figure>{picture}</figure></div>' if picture else '') + ''.join(answers)
 
+# %% ../../nbs/41b_events.ipynb #29c1eee1
 async def answer_photo(
     backend: Backend,
     visitor: str, # the visitor's secret
     id, # what the client sent as the id of a photo; None: there is no photo
-) -> tuple[str, bool]: # HTML, and whether `explain_photo` can explain it
+) -> tuple[str, bool, list[str]]: # HTML, whether `explain_photo` can explain it, and the names of several animals
     "The answer to each animal in one photo."
-    if id is None: return HINT, False
+    if id is None: return HINT, False, []
     pool = backend.pool
     try: found = await pool.predict_each(backend.uploads.get(visitor, id).data)
-    except PetpooError as e: return status_html(as_sentence(e)), False
-    explainable = len(found) == 1 and has_answer(found.answers[0]) and hasattr(pool.clf, 'explain')
-    return _each_html(found, pool.catalogue), explainable
+    except PetpooError as e: return status_html(as_sentence(e)), False, []
+    explainable = any(map(has_answer, found)) and hasattr(pool.clf, 'explain')
+    return _each_html(found, pool.catalogue), explainable, animal_names(found, pool.catalogue)
 
 # %% ../../nbs/41b_events.ipynb #f63d1514
 async def explain_photo(
     backend: Backend,
     visitor: str, # the visitor's secret
     id, # what the client sent as the id of a photo
+    number=None, # what the client sent as the number of an animal
 ) -> str: # HTML
-    "The photo, coloured where the network looked."
-    try: explanation = await backend.pool.explain(backend.uploads.get(visitor, id).data)
+    "The photo or the part of it around the animal, coloured where the network looked."
+    try: explanation = await backend.pool.explain(backend.uploads.get(visitor, id).data, number)
     except PetpooError as e: return status_html(as_sentence(e))
     return look_html(explanation, backend.pool.catalogue)
 
 # %% ../../nbs/41b_events.ipynb #4eec3779
 TABLE_HINT = status_html('Your results will appear here.')
 
-async def _name_and_answer(backend, visitor, id, turns):
+async def _name_and_answers(backend, visitor, id, turns):
+    "The name of a file, the answers to it, and a small picture of it."
     try:
         photo = backend.uploads.get(visitor, id)
-        async with turns: return photo.name, await backend.pool.predict(photo.data)
-    except PetpooError as e: return '', Prediction(error=str(e))
+        async with turns:
+            found = await backend.pool.predict_each(photo.data)
+            return photo.name, found, await backend.pool.answers.run(small_picture, found, photo.data)
+    except PetpooError as e: return '', Answers(None, [], [None], [Prediction(error=str(e))]), ''
 
 # %% ../../nbs/41b_events.ipynb #8bc58351
 async def answer_photos(
@@ -92,21 +108,20 @@ async def answer_photos(
     visitor: str, # the visitor's secret
     ids, # what the client sent as the ids of photos; None or empty: there are none
 ) -> str: # HTML
-    "A table of the answers to several photos."
+    "A table of the answers to each animal in several photos."
     if not ids: return TABLE_HINT
     turns = asyncio.Semaphore(backend.pool.answers.workers)
-    found = await asyncio.gather(*[_name_and_answer(backend, visitor, o, turns) for o in ids])
-    names, answers = zip(*found)
-    return rows_html(answer_rows(names, answers, backend.pool.catalogue))
+    names, found, pictures = zip(*await asyncio.gather(*[_name_and_answers(backend, visitor, o, turns) for o in ids]))
+    return rows_html(answer_rows(names, found, backend.pool.catalogue), pictures)
 
 # %% ../../nbs/41b_events.ipynb #e6f366dc
 def _not_kept(why): return status_html(f'Nothing was kept: {why}.')
 
-async def _keep(backend, data, label, answer):
+async def _keep(backend, photo, label, answer):
     "Store a correction; returns what the visitor reads."
     catalogue = backend.pool.catalogue
     species = catalogue.coats[label]['species'] if catalogue else ''
-    try: await backend.pool.answers.run(backend.feedback.add, data, label, species, answer, backend.bundle)
+    try: await backend.pool.answers.run(backend.feedback.add, photo, label, species, answer, backend.bundle)
     except PetpooError as e:
         print(f'petpoo: a correction was not kept: {e}', file=sys.stderr, flush=True)
         return _not_kept('we cannot store corrections at the moment')
@@ -119,15 +134,16 @@ async def correct_photo(
     id, # what the client sent as the id of a photo
     label, # what the client sent as the right class
     consent, # what the client sent for the box; only True is consent
+    number=None, # what the client sent as the number of an animal
 ) -> str: # HTML
-    "Keep a visitor's photo with its right class."
+    "Keep a visitor's photo, or the part of it around an animal, with its right class."
     pool = backend.pool
     if consent is not True: return _not_kept('we do not store a photo without your consent')
     if not isinstance(label, str) or label not in pool.clf.classes:
         return _not_kept('choose the right answer from the list')
     try:
-        data = backend.uploads.get(visitor, id).data
-        answer = await pool.predict(data)
+        found = await pool.predict_each(backend.uploads.get(visitor, id).data)
+        i = chosen_animal(found, number)
     except PetpooError as e: return _not_kept(e)
-    if answer.error: return _not_kept(answer.error)
-    return await _keep(backend, data, label, answer)
+    answer = found.answers[i]
+    return _not_kept(answer.error) if answer.error else await _keep(backend, found.views[i], label, answer)

@@ -23,7 +23,8 @@ background:linear-gradient(90deg,#8883 30%,var(--color-accent,#f60) 50%,#8883 70
 animation:petpoo-moving 1.5s linear infinite}
 @keyframes petpoo-moving{from{background-position:100%}to{background-position:0}}
 @media (prefers-reduced-motion:reduce){.petpoo-moving,#answer::after,#answers::after{animation:none!important}}
-html[data-sending=answer] :is(#answer>*,#explanation,#why),html[data-sending=answers] #answers>*{display:none!important}
+html[data-sending=answer] :is(#answer>*,#explanation,#why,#animal),
+html[data-sending=answers] #answers>*{display:none!important}
 html[data-sending=answer] #answer,html[data-sending=answers] #answers{padding:.6rem .8rem}
 html[data-sending=answer] #answer::before,html[data-sending=answers] #answers::before{
 display:block;margin-bottom:.6rem;content:'Sending ...'}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback, CancelEpochException
 from fastai.torch_core import distrib_barrier, get_model, rank_distrib
-from fastcore.basics import patch
+from fastcore.basics import noop, patch
 from ..core import PetpooError, atomic_path, get_random_state, set_random_state
 
 # %% ../../nbs/11b_checkpoints.ipynb #0faaa7a2
@@ -95,6 +95,7 @@ class Checkpoint(Callback):
         self.best = best and _Best(best)
         self.rows, self.plan = [], [] # the history, and a sentence for each fit
         self.pending: dict = {} # the state to restore
+        self.logger_of_learn = None # while nothing is logged
         if resume: self._take_up()
         elif self.folder and _newest(self.folder):
             raise PetpooError(f'{folder} holds checkpoints of an earlier run: resume it, or choose another folder')
@@ -134,9 +135,17 @@ def before_fit(self: Checkpoint):
     if self.pending: self._check_plan()
 
 @patch
+def _mute(self: Checkpoint, mute):
+    "Let the learner log nothing, or what it logged before."
+    if mute: self.logger_of_learn, self.learn.logger = self.logger_of_learn or self.learn.logger, noop
+    elif self.logger_of_learn: self.learn.logger, self.logger_of_learn = self.logger_of_learn, None
+
+@patch
 def before_epoch(self: Checkpoint):
     if not self.pending: return
-    if (self.fit_no, self.epoch) < (self.pending['fit_no'], self.pending['epoch']): raise CancelEpochException
+    skipped = (self.fit_no, self.epoch) < (self.pending['fit_no'], self.pending['epoch'])
+    self._mute(skipped)
+    if skipped: raise CancelEpochException
     _restore(self.learn, self.pending, with_opt=self.pending['fit_no'] == self.fit_no)
     self.pending = {}
 
@@ -162,6 +171,7 @@ def _write(self: Checkpoint):
 # %% ../../nbs/11b_checkpoints.ipynb #c9533e77
 @patch
 def after_fit(self: Checkpoint):
+    self._mute(False)
     if self.pending and (self.fit_no, self.n_epoch) == (self.pending['fit_no'], self.pending['epoch']):
         _restore(self.learn, self.pending, with_opt=True)
         self.pending = {}

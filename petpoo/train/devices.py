@@ -6,7 +6,7 @@
 __all__ = ['serve_rank', 'check_devices', 'fit_on_devices']
 
 # %% ../../nbs/15b_devices.ipynb #86cae38d
-import contextlib, copy, json, math, os, signal, subprocess, sys, tempfile, threading, time, traceback
+import contextlib, copy, json, math, os, signal, subprocess, sys, threading, time, traceback
 from pathlib import Path
 import torch
 from accelerate import DistributedDataParallelKwargs
@@ -15,7 +15,8 @@ from fastai.callback.progress import ProgressCallback
 from fastai.distributed import DistributedDL, DistributedTrainer
 from fastai.learner import Learner
 from fastai.torch_core import distrib_barrier, num_distrib, rank_distrib
-from ..core import PetpooError, cores, get_random_state, seed_everything, set_random_state, start_python
+from ..core import (
+    PetpooError, cores, get_random_state, seed_everything, set_random_state, start_python, temporary_folder)
 from ..names import count, first_line
 
 # %% ../../nbs/15b_devices.ipynb #f7fec774
@@ -155,8 +156,7 @@ def fit_on_devices(
     "Train a learner in several processes. Raises `PetpooError` if one of them fails."
     check_devices(n)
     learn.dl = None # the loader that it used last may be of another kind
-    with tempfile.TemporaryDirectory(prefix='petpoo-') as tmp:
-        folder = Path(tmp)
+    with temporary_folder('devices') as folder:
         torch.save((learn, fit, get_random_state()), folder/'job.pth')
         with _processes(folder, n) as processes: _follow(processes, folder)
         state, record, result = torch.load(folder/'result.pth', map_location='cpu', weights_only=False)

@@ -101,7 +101,7 @@ def native_size(
 # %% ../../nbs/11_models.ipynb #6b006425
 def _check_size(body, size):
     "Send an empty picture through a body, which must answer with one vector."
-    with torch.no_grad(): shape = tuple(body.eval()(torch.zeros(1, 3, *size)).shape)
+    with torch.no_grad(): shape = tuple(body(torch.zeros(1, 3, *size)).shape)
     if len(shape) != 2: raise ValueError(f'it gives features of shape {shape[1:]}, not a vector')
 
 def _wrong_size(arch, size, native, fault):
@@ -111,14 +111,19 @@ def _wrong_size(arch, size, native, fault):
     return PetpooError(f'{arch} does not take pictures of {size[0]}x{size[1]} pixels ({fault}): {advice}')
 
 # %% ../../nbs/11_models.ipynb #bee1c571
+_CHECKED: set = set() # (architecture, size, whether it was told the size) of bodies that take such pictures
+
 def _one_body(arch, pretrained, size):
     "The body of one architecture, and the mean and standard deviation of its input."
     native = native_size(arch)
     make, size, faults = _timm_body if timm.is_model(arch) else _torchvision_body, size or native, []
     for kwargs in ({}, dict(img_size=size)):
+        key = arch, tuple(size), bool(kwargs)
         try:
             found = make(arch, pretrained, **kwargs)
-            _check_size(found[0], size)
+            found[0].eval() # in training, a picture would change the statistics of batch norm
+            if key not in _CHECKED: _check_size(found[0], size)
+            _CHECKED.add(key)
             return found
         except PetpooError: raise
         except Exception as e: faults.append(first_line(e, 120))

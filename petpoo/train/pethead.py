@@ -161,7 +161,9 @@ def _fit_breeds(self: PetHead, x, y, others, kinds):
     mean, std = every.mean(0), every.std(0) + 1e-3
     weights = np.repeat([1., len(x)/max(len(others), 1)], [len(x), len(others)])
     n = len(self.cat)
-    rows, coef, constant = _regress((every - mean)/std, np.concatenate([y, n + kinds]), weights)
+    every -= mean
+    every /= std
+    rows, coef, constant = _regress(every, np.concatenate([y, n + kinds]), weights)
     weight, bias = np.zeros((n + _KINDS, x.shape[1])), np.full(n + _KINDS, -_NEVER)
     weight[rows], bias[rows] = coef, constant
     pairs = zip((self.breed.weight, self.other.weight, self.breed.bias, self.other.bias),
@@ -199,10 +201,10 @@ def fit_layers(self: PetHead,
 # %% ../../nbs/13_pethead.ipynb #f39e1a41
 _PARTS = 5
 
-def _fit_in_threads(head, jobs):
-    "A copy of the head for each (photos, classes, others), fitted to them."
-    def fit(job): return copy.deepcopy(head).fit_layers(*job)
-    with threadpool_limits(1, 'blas'), ThreadPoolExecutor(cores()) as pool: return list(pool.map(fit, jobs))
+def _fit_in_threads(head, photos, y, others, parts):
+    "A copy of the head for each (rows of photos, rows of others), fitted to them; only parts in work are copied."
+    def fit(part): return copy.deepcopy(head).fit_layers(photos[part[0]], y[part[0]], others[part[1]])
+    with threadpool_limits(1, 'blas'), ThreadPoolExecutor(cores()) as pool: return list(pool.map(fit, parts))
 
 def _asked(fitted, photos):
     "What a head says of the first view of photos: arrays."
@@ -219,7 +221,7 @@ def _stack(answers, rows, n):
 def _out_of_fold(head, photos, y, folds, others, seed):
     "What heads say of photos, and of others, that they were not fitted to."
     part = np.random.default_rng(seed).permutation(len(others)) % len(folds)
-    fitted = _fit_in_threads(head, [(photos[o], y[o], others[part != k]) for k, (o, _) in enumerate(folds)])
+    fitted = _fit_in_threads(head, photos, y, others, [(o, part != k) for k, (o, _) in enumerate(folds)])
     known = _stack([_asked(h, photos[o]) for h, (_, o) in zip(fitted, folds)], [o for _, o in folds], len(y))
     if not len(others): return known, None
     rows = [np.flatnonzero(part == k) for k in range(len(folds))]
@@ -231,7 +233,7 @@ def _breeds_left_out(head, photos, y, others, seed):
     if min(len({*y[cat[y] == o]}) for o in (True, False)) < 2: return None
     for kind in (cat, ~cat): part[kind] = rng.permutation(kind.sum()) % min(_PARTS, kind.sum())
     rows = [o for k in range(_PARTS) if (o := part[y] == k).any()]
-    fitted = _fit_in_threads(head, [(photos[~o], y[~o], others) for o in rows])
+    fitted = _fit_in_threads(head, photos, y, others, [(~o, slice(None)) for o in rows])
     return _stack([_asked(h, photos[o]) for h, o in zip(fitted, rows)], rows, len(y))
 
 # %% ../../nbs/13_pethead.ipynb #cccaac51

@@ -1,5 +1,6 @@
 // The page: takes photos, hands them to the worker, and shows the answers.
 import { predict, setOf } from './answer.js'
+import { colourOf, drawBoxes, keep, pictureOf, share, showEarlier } from './keep.js'
 
 const $ = id => document.getElementById(id)
 const [config, words] = await Promise.all(['config.json', 'words.json'].map(async o => (await fetch(o)).json()))
@@ -72,7 +73,7 @@ function headline(found, file) { // the answer, and one sentence below it
 
 // ---- Cards
 
-const cards = new Map() // id -> {card, file, found}
+const cards = new Map() // id -> {key, card, file, answers}
 
 function draw(canvas, {width, height, data}) {
   Object.assign(canvas, {width, height})
@@ -90,54 +91,122 @@ function bar(name, p) {
   return row
 }
 
-function showDetails(card, found) {
+const isAnswered = found => !found.error && found.level !== 'none'
+
+function showTable(table, found, most) {
   const like = found.level !== 'breed' && found.jointProbs.length
-  const rows = (like ? found.jointProbs : found.probs).slice(0, 5).filter(o => o[1] >= 0.01)
-  const caption = document.createElement('caption'), table = card.querySelector('table')
+  const rows = (like ? found.jointProbs : found.probs).slice(0, most).filter(o => o[1] >= 0.01)
+  const caption = document.createElement('caption')
   caption.append(word(like ? 'resembles' : 'likely'))
   table.replaceChildren(caption, ...rows.map(o => bar(...o)))
   table.hidden = rows.length < 2 && found.level === 'breed' // the headline says it
-  const names = config.coverages?.length ? setOf(found, config).map(shown) : []
-  const few = names.length && names.length <= 8
-  card.querySelector('.set').textContent = few ? word('set', {p: percent(0.95), names: either(names)}) : ''
 }
 
-function show({card, file, found}) {
+function numberOf(i, {species}) { // the number of an animal, in the colour of its box
+  const badge = Object.assign(document.createElement('span'), {className: 'number', role: 'img', textContent: i + 1})
+  badge.ariaLabel = `${word('animal_n', {n: i + 1})}:`
+  badge.style.background = colourOf(species)
+  return badge
+}
+
+function section(found, i, {file, answers}) { // one of the answers
+  const one = $('one').content.cloneNode(true).firstElementChild, [head, below] = headline(found, file)
+  one.querySelector('h2').append(...answers.length > 1 ? [numberOf(i, found), ' ', head] : [head])
+  one.querySelector('.below').textContent = below
+  if (isAnswered(found)) showTable(one.querySelector('table'), found, answers.length > 1 ? 3 : 5)
+  return one
+}
+
+function setText(found) { // the classes that hold the right one nearly always, if they are few
+  const names = isAnswered(found) && config.coverages?.length ? setOf(found, config).map(shown) : []
+  return names.length && names.length <= 8 ? word('set', {p: percent(0.95), names: either(names)}) : ''
+}
+
+function showDetails(card, {file, answers}) {
+  const texts = answers.map(setText), number = i => answers.length > 1 ? `${word('animal_n', {n: i + 1})}: ` : ''
+  card.querySelector('.sets').replaceChildren(...texts.flatMap((text, i) => {
+    return text ? [Object.assign(document.createElement('p'), {textContent: number(i) + text})] : []
+  }))
   card.querySelector('summary').textContent = word('details')
-  card.querySelector('canvas').ariaLabel = word('photo', {file: file.name})
-  card.querySelector('.remove').ariaLabel = word('remove', {file: file.name})
   card.querySelector('.file').textContent = file.name
-  card.ariaBusy = String(!found)
-  const [head, below] = found ? headline(found, file) : [word('waiting', {file: file.name}), '']
-  card.querySelector('h2').textContent = head
-  card.querySelector('.below').textContent = below
-  card.querySelector('canvas').hidden = Boolean(found?.error)
-  const answered = found && !found.error && found.level !== 'none'
-  for (const o of card.querySelectorAll('table, details')) o.hidden = !answered
-  if (answered) showDetails(card, found)
+  card.querySelector('details').hidden = !answers.some(isAnswered)
+}
+
+function photoText({file, answers}) {
+  const n = answers?.filter(o => o.box).length
+  return word(n > 1 ? 'boxed_each' : n ? 'boxed' : 'photo', {file: file.name, n})
+}
+
+const inWords = ({file, answers}) => answers.map(o => {
+  const [head, below] = headline(o, file)
+  return {head, below, species: o.species, box: o.box}
+})
+
+function waiting(file) {
+  const one = $('one').content.cloneNode(true).firstElementChild
+  one.querySelector('h2').textContent = word('waiting', {file: file.name})
+  return one
+}
+
+function show(entry) {
+  const {card, file, answers} = entry, canvas = card.querySelector('canvas'), button = card.querySelector('.share')
+  canvas.ariaLabel = photoText(entry)
+  card.querySelector('.remove').ariaLabel = word('remove', {file: file.name})
+  card.ariaBusy = String(!answers)
+  const sections = answers ? answers.map((o, i) => section(o, i, entry)) : [waiting(file)]
+  card.querySelector('.each').replaceChildren(...sections)
+  const failed = answers?.[0].error
+  canvas.hidden = Boolean(failed)
+  Object.assign(button, {textContent: word('share'), hidden: !answers || failed})
+  button.onclick = () => share(pictureOf(canvas, inWords(entry)), file.name.replace(/\.\w+$/, ''))
+  if (answers) showDetails(card, entry)
 }
 
 let count = 0
 
+function remove(id) {
+  cards.get(id).card.remove()
+  cards.delete(id)
+  $('choose').focus()
+  earlier()
+}
+
 function add(files) {
   for (const file of files) {
     const id = count++, card = $('card').content.cloneNode(true).firstElementChild
-    cards.set(id, {card, file})
-    card.querySelector('.remove').onclick = () => { cards.delete(id); card.remove(); $('choose').focus() }
+    cards.set(id, {key: `${performance.timeOrigin} ${id}`, card, file})
+    card.querySelector('.remove').onclick = () => remove(id)
     show(cards.get(id))
     $('answers').prepend(card)
     worker.postMessage({id, file})
   }
 }
 
-function receive({id, error, outputs, picture}) {
+function receive({id, error, animals, each, picture}) {
   const entry = cards.get(id)
   if (!entry) return // removed
-  entry.found = error ? {error} : predict(outputs, config)
-  if (picture) draw(entry.card.querySelector('canvas'), picture)
+  entry.answers = error ? [{error}] : each.map((o, i) => ({...predict(o, config), box: animals[i]?.box}))
+  const said = inWords(entry)
+  if (picture) {
+    const canvas = entry.card.querySelector('canvas')
+    draw(canvas, picture)
+    drawBoxes(canvas, said)
+    keep(entry.key, canvas, said)
+  }
   show(entry)
-  $('status').textContent = `${entry.file.name}: ${headline(entry.found, entry.file).join('. ')}`
-  document.dispatchEvent(new CustomEvent('petpoo', {detail: {file: entry.file.name, ...entry.found}}))
+  const text = said.map(({head, below}, i) => `${said.length > 1 ? `${i + 1}: ` : ''}${head}. ${below}`).join(' ')
+  $('status').textContent = `${entry.file.name}: ${text}`
+  document.dispatchEvent(new CustomEvent('petpoo', {detail: {file: entry.file.name, error, answers: entry.answers}}))
+}
+
+// ---- Earlier answers
+
+function earlier() {
+  const shown = new Set([...cards.values()].map(o => o.key))
+  showEarlier($('earlier'), o => shown.has(o), word, () => {
+    $('status').textContent = word('cleared')
+    $('choose').focus()
+  })
 }
 
 // ---- The worker
@@ -155,6 +224,7 @@ worker.onmessage = ({data}) => {
   if (data.loaded) $('progress').value += data.loaded/total
   else if (data.failed) fail(data.failed)
   else if (data.ready) ready()
+  else if (data.complete) navigator.serviceWorker?.register('sw.js').catch(() => {}) // or it needs the network
   else receive(data)
 }
 
@@ -162,7 +232,6 @@ function ready() {
   $('loading').hidden = true
   $('status').textContent = word('loaded')
   document.documentElement.dataset.ready = ''
-  navigator.serviceWorker?.register('sw.js').catch(() => {}) // without it, the page needs the network
 }
 
 // ---- Photos come from the camera, a file dialog, the clipboard, or by drag and drop
@@ -187,8 +256,13 @@ function speak() {
   $('lead').textContent = word(`lead_${sort}`, {animals: either(kinds.map(o => animal(o, 0)))})
   $('made').textContent = word('made', {n: config.classes.length, arch: config.arch})
   cards.forEach(show)
+  earlier()
 }
 
+if (FILES['LICENSE.detector.txt']) {
+  $('detector').hidden = false
+  $('detector').querySelector('a').href = 'LICENSE.detector.txt'
+}
 $('language').append(...Object.keys(words).map(o => new Option(words[o].language, o, false, o === language)))
 $('language').onchange = () => {
   language = $('language').value

@@ -137,6 +137,12 @@ export function reduce(picture, factor) {
   return {width, height, data: out}
 }
 
+export function crop({width, data}, [left, top, right, bottom]) {
+  const w = right - left, out = new Uint8ClampedArray(4*w*(bottom - top))
+  for (let y = top; y < bottom; y++) out.set(data.subarray(4*(y*width + left), 4*(y*width + right)), 4*w*(y - top))
+  return {width: w, height: bottom - top, data: out}
+}
+
 // ---- Resizing, as Pillow's Image.resize: a triangle filter, as wide as the reduction, in whole numbers
 
 const BITS = 22 // of a weight
@@ -172,7 +178,7 @@ function resample({width: w, height: h, data}, [width, height], box) {
   return {width, height, data: out}
 }
 
-const roundEven = v => Math.abs(v % 1) === 0.5 ? 2*Math.round(v/2) : Math.round(v) // as Python rounds
+export const roundEven = v => Math.abs(v % 1) === 0.5 ? 2*Math.round(v/2) : Math.round(v) // as Python rounds
 
 function cropBox(w, h, ratio) {
   const width = w/h >= ratio ? ratio*h : w, height = w/h >= ratio ? h : w/ratio
