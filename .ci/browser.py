@@ -27,7 +27,7 @@ class Staged:
 if staged == 'staged': petpoo.serve.app.load_classifier = lambda *args, **kwargs: Staged(load(*args, **kwargs))
 petpoo.serve.app.serve(bundle, port=int(port), feedback=feedback)
 """
-LIMIT_MS = 500 # from photo to answer on a quiet machine; slower is said, and is no error
+LIMIT_MS = 500
 SHOTS = os.environ.get('SHOTS')
 expect.set_options(timeout=60_000) # a busy machine may stand still for a while; the answer's time is measured apart
 
@@ -169,6 +169,10 @@ def two_animals(browser, url, photos, feedback):
     page.get_by_role('radio').nth(1).focus()
     page.keyboard.press('Space')
     expect(page.get_by_role('radio').nth(1)).to_be_checked()
+    for key, number in (('ArrowUp', 0), ('ArrowDown', 1)):
+        page.keyboard.press(key)
+        expect(page.get_by_role('radio').nth(number)).to_be_checked()
+        expect(page.get_by_role('radio').nth(number)).to_be_focused()
     page.get_by_role('button', name='Why this answer?').click()
     expect(page.locator('#explanation figure > img')).to_be_visible()
     page.get_by_role('button', name="That's wrong").click()
@@ -196,7 +200,7 @@ def kept_in_tab(visit, photos):
     if SHOTS: picture.save(Path(SHOTS)/'page-13-shared.png')
     page.evaluate("""Object.assign(navigator, {canShare: () => true, share: async o => { window.shared = o.files[0] }})""")
     page.get_by_role('button', name='Share as a picture').click()
-    page.wait_for_function("window.shared?.type === 'image/jpeg' && shared.size > 10_000")
+    page.wait_for_function("() => window.shared?.type === 'image/jpeg' && shared.size > 10_000")
     expect(page.locator('#petpoo-earlier')).to_be_hidden() # the only answer is on the page
     visit.ask(photos['pet'], '')
     expect(page.locator('#petpoo-earlier li')).to_have_count(1)
@@ -292,6 +296,6 @@ def main():
             looks(browser, url, photos)
         finally: process.terminate()
         print(f'from photo to answer: median {median:.0f} ms, slowest {worst:.0f} ms; no request left the machine, no error on the console')
-        if median >= LIMIT_MS: print(f'slower than the {LIMIT_MS} ms that a quiet machine should stay below')
+        if median >= LIMIT_MS: sys.exit(f'slower than {LIMIT_MS} ms')
 
 if __name__ == '__main__': main()

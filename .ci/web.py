@@ -1,13 +1,13 @@
 """Drive the static page in a real browser, and compare it with Python: python .ci/web.py
 
 Screenshots are written into the folder that $SHOTS names, if there is one. Photos are real ones from ../shared/data where there are some, else drawn ones. ONNX Runtime Web comes from $ORT (a package or a folder), else from npm. Needs pip install -e '.[docs]', and Chromium or Google Chrome on the path."""
-import contextlib, contextlib, gzip, os, random, shutil, sys, tempfile, threading, time
+import contextlib, gzip, os, random, shutil, tempfile, threading, time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
-from playwright.sync_api import TimeoutError as PlaywrightTimeout, expect, sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from petpoo.classify.animals import predict_each
 from petpoo.classify.bundle import read_config
 from petpoo.classify.inference import Classifier
@@ -18,9 +18,8 @@ from petpoo.sample.toys import open_toy_bundle, toy_bundle
 
 N, PAIRS = 200, 30 # photos, and collages of two
 MOST, MOST_PIXELS = 0.01, 2 # difference of a probability, and of a side of a box
-MOST_UNUSUAL = 0.03 # of a probability, where the browser and Python decode or shrink in different ways
 LOAD_MB = 15 # that a page loads before it is ready
-LIMIT_S = 2 # from the end of loading to the first answer, on a quiet machine; slower is said, and is no error
+LIMIT_S = 2 # from the end of loading to the first answer; more where every answer is slow
 PHOTOS = Path(os.environ.get('PHOTOS', '../shared/data'))
 SHOTS = os.environ.get('SHOTS')
 expect.set_options(timeout=120_000) # a busy machine may stand still for a while
@@ -89,6 +88,10 @@ def drawn_photos(folder, n=N):
         size = [320, 480, 640][i % 3]
         draw_pet(breeds[i % len(breeds)], seed=i, size=size)[0].save(paths[-1], quality=90)
     return paths
+
+def surest_first(clf, photos):
+    "Drawn pets are new to the classifier; where it wavers, a difference of a pixel moves a probability the most."
+    return sorted(photos, key=lambda o: -clf.predict(o).confidence)
 
 def side_by_side(photos, path, height=400):
     "A collage of two photos, saved."
@@ -182,7 +185,7 @@ def check_equal(browser, url, clf, photos, pairs, unusual):
     print(f'loaded in {visit.seconds:.1f} s, first answer after {seconds:.2f} s')
     rows = compare(visit, clf, photos)
     usual = np.median([o[-1] for o in rows])
-    if seconds >= max(LIMIT_S, 3*usual): print(f'the first answer took {seconds:.1f} s, the others {usual:.1f} s')
+    assert seconds < max(LIMIT_S, 3*usual), f'the first answer took {seconds:.1f} s, the others {usual:.1f} s'
     report('photos', rows)
     two = compare(visit, clf, pairs)
     report('collages of two', two)
@@ -190,7 +193,7 @@ def check_equal(browser, url, clf, photos, pairs, unusual):
     odd = compare(visit, clf, unusual)
     for name, most, same, *_ in odd: print(f'  {name:<16} {most:.4f}{"" if same else "  another answer"}')
     report('unusual photos', odd)
-    assert all(o[2] and o[1] < MOST_UNUSUAL for o in odd)
+    assert all(o[2] and o[1] < MOST for o in odd)
     visit.close()
 
 # ---- The page
@@ -203,7 +206,7 @@ def shoot(page, name):
 def check_offline(browser, url, photo):
     visit = Visit(browser, url)
     visit.page.evaluate('navigator.serviceWorker.ready')
-    visit.page.wait_for_function('navigator.serviceWorker.controller')
+    visit.page.wait_for_function('() => navigator.serviceWorker.controller')
     online = visit.ask(photo)[0]
     visit.context.set_offline(True)
     visit.load()
@@ -228,23 +231,17 @@ def check_private(browser, url, photo):
     visit.close()
     print('no request after loading, and none outside the origin')
 
-def choose_by_keyboard(page):
-    "The file dialog; a key just after loading, or on a busy machine, may open none."
-    for _ in range(8):
-        page.locator('#language').focus()
-        page.keyboard.press('Tab')
-        with contextlib.suppress(PlaywrightTimeout), page.expect_file_chooser(timeout=10_000) as chooser:
-            page.keyboard.press('Enter')
-            return chooser.value
-    sys.exit('the file dialog does not open by the keyboard')
-
 def check_keyboard(browser, url, photo):
     "Choose a photo, share it, open the details and remove the card with the keyboard alone; paste and drop another."
     visit = Visit(browser, url)
     page = visit.page
+    page.on('filechooser', lambda _: None) # early, or the browser may open the dialog before it hears that it is awaited
     page.evaluate('navigator.serviceWorker.ready') # the detector has come, too
-    page.wait_for_timeout(2000)
-    choose_by_keyboard(page).set_files(photo)
+    page.wait_for_timeout(2000) # a key just after loading opens no file dialog
+    page.locator('#language').focus()
+    page.keyboard.press('Tab')
+    with page.expect_file_chooser() as chooser: page.keyboard.press('Enter')
+    chooser.value.set_files(photo)
     expect(page.locator('article[aria-busy=false]')).to_have_count(1)
     expect(page.get_by_role('status')).to_contain_text(photo.name)
     page.keyboard.press('Tab')
@@ -276,7 +273,7 @@ def check_kept(browser, url, photos):
     for photo in photos: visit.ask(photo)
     page.evaluate("""Object.assign(navigator, {canShare: () => true, share: async o => { window.shared = o.files[0] }})""")
     page.locator('article .share').first.click()
-    page.wait_for_function("window.shared?.type === 'image/jpeg' && shared.size > 10_000")
+    page.wait_for_function("() => window.shared?.type === 'image/jpeg' && shared.size > 10_000") # a bare expression needs `eval`
     expect(page.locator('#earlier')).to_be_hidden() # all of them are on the page
     page.locator('article .remove').first.click()
     expect(page.locator('#earlier li')).to_have_count(1)
@@ -372,7 +369,7 @@ def main():
         assert sum(sizes.values()) < LOAD_MB
         clf = bundle_of(site, work/'bundle')
         (work/'photos').mkdir()
-        photos = real_photos() or drawn_photos(work/'photos')
+        photos = real_photos() or surest_first(clf, drawn_photos(work/'photos'))
         unusual = unusual_photos(work/'photos', photos[0])
         pairs = [side_by_side(photos[2*i:2*i + 2], work/'photos'/f'pair{i}.jpg') for i in range(PAIRS)]
         (work/'photos'/'broken.jpg').write_text('no photo')

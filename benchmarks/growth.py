@@ -1,63 +1,79 @@
-"""Measure how the cost of the quick recipe grows with the number of images; write results/growth.csv.
+"""Measure how the cost of whole commands grows with the number of images; write results/growth.csv.
 
-    python benchmarks/growth.py [--sizes 1000,4000,16000]
+    python benchmarks/growth.py [--sizes 1000 4000 16000]
 
-The images are drawn pets, the network is EfficientNet-Lite0 at 128 pixels, so that all sizes together take minutes.
-Each size runs in a process of its own with an empty cache, which gives its peak memory."""
-import argparse, json, os, resource, subprocess, sys, tempfile, time, warnings
+The images are 64 pixels wide: parts of 500 drawn pets, each cut out, turned and coloured at random, so that all sizes
+together take some minutes. The commands are those that a user types, each a process of its own with its children:
+`petpoo audit`, `petpoo train` (EfficientNet-Lite0 at 64 pixels) with an empty cache and with a full one, and
+`petpoo score`. Memory is that of the largest process."""
+import argparse, os, subprocess, tempfile, time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
-import pandas as pd
-from petpoo.core import environment
+import numpy as np, pandas as pd
+from PIL import Image, ImageEnhance
+from petpoo.core import atomic_path, cores, environment
 
 OUT = Path(__file__).parent.parent/'results'/'growth.csv'
+DRAWN = 500 # pets
 
-def train(folder, n):
-    "Seconds and memory for `n` images."
-    from petpoo.data.layouts import oxford_table
-    from petpoo.data.table import split_table
-    from petpoo.train.features import FeatureCache
-    from petpoo.train.heads import HEAD_EPOCHS, HEAD_LR
-    from petpoo.train.pipeline import get_dls
-    from petpoo.train.training import get_learner
-    table = oxford_table(folder).sample(n, random_state=0).reset_index(drop=True)
-    learn = get_learner(get_dls(split_table(table), size=128), 'tf_efficientnet_lite0')
+def cut_out(im, rng, size=64):
+    "A part of a picture, turned and coloured at random."
+    side = rng.uniform(.4, .9)*im.width
+    x, y = rng.uniform(0, im.width - side, 2)
+    im = im.rotate(rng.uniform(-40, 40), Image.Resampling.BILINEAR, fillcolor=tuple(rng.integers(0, 256, 3).tolist()))
+    im = im.resize((size, size), Image.Resampling.BILINEAR, (x, y, x + side, y + side))
+    return ImageEnhance.Color(ImageEnhance.Brightness(im).enhance(rng.uniform(.6, 1.4))).enhance(rng.uniform(.3, 2))
+
+def write_part(drawn, folder, numbers):
+    "Write images number `numbers`; picture k follows from k alone."
+    kept = {o: Image.open(o).convert('RGB') for o in drawn}
+    for k in numbers:
+        path = drawn[k % len(drawn)]
+        cut_out(kept[path], np.random.default_rng(k)).save(folder/f'{path.stem.rsplit("_", 1)[0]}_{k}.jpg', quality=90)
+
+def write_images(folder, n):
+    "`n` images in the layout of the Oxford-IIIT Pet set."
+    from petpoo.sample.faults import draw_pets
+    (folder/'images').mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as tmp, ProcessPoolExecutor(cores()) as pool:
+        draw_pets(f'{tmp}/drawn', n=DRAWN, size=128)
+        drawn = sorted(Path(tmp, 'drawn', 'images').glob('*.jpg'))
+        list(pool.map(partial(write_part, drawn, folder/'images'), [range(i, n, cores()) for i in range(cores())]))
+
+def timed(command, cache):
+    "Seconds, processor seconds, and MiB of the largest process."
     began = time.perf_counter()
-    with learn.on_features(), learn.no_bar(), learn.no_logging():
-        features = time.perf_counter() - began
-        learn.fit_one_cycle(HEAD_EPOCHS, HEAD_LR)
-    return dict(
-        images=n, features_seconds=features, head_seconds=time.perf_counter() - began - features,
-        cache_mb=FeatureCache().size()[1]/2**20, peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024)
+    child = subprocess.Popen(list(map(str, command)), env=os.environ | dict(PETPOO_CACHE=str(cache)),
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    said = child.stderr.read().decode()
+    _, status, used = os.wait4(child.pid, 0)
+    if status: raise SystemExit(f'{command} failed: {said}')
+    return dict(seconds=time.perf_counter() - began, cpu_seconds=used.ru_utime + used.ru_stime, peak_mb=used.ru_maxrss/1024)
 
-def in_process(folder, n, cache):
-    "What `train` returns in a process of its own."
-    command = [sys.executable, '-W', 'ignore', __file__, '--folder', folder, '--n', str(n)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | dict(PETPOO_CACHE=cache))
-    if done.returncode: sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
+def commands(folder, work):
+    "Name -> command; each is run after those before it."
+    train = ['petpoo', 'train', '--data', folder, '--arch', 'tf_efficientnet_lite0', '--size', '64']
+    return dict(audit=['petpoo', 'audit', folder, '--out', work/'audit'],
+                train=[*train, '--out', work/'cold'],
+                train_again=[*train, '--out', work/'warm'],
+                score=['petpoo', 'score', work/'warm', folder, '--out', work/'scores'])
 
 def measure(sizes):
-    "Draw the pets, and write a row for each size."
-    from petpoo.sample.faults import draw_pets
+    "Write a row for each size and command."
     rows = []
-    with tempfile.TemporaryDirectory() as tmp:
-        draw_pets(f'{tmp}/pets', n=max(sizes), size=128)
-        for n in sizes:
-            rows.append(dict(in_process(f'{tmp}/pets', n, f'{tmp}/cache-{n}'), **environment()))
-            pd.DataFrame(rows).to_csv(OUT, index=False, float_format='%.1f')
-            print(list(rows[-1].items())[:5], flush=True)
-
-def arguments():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--sizes', default='1000,4000,16000', help='numbers of images (default: %(default)s)')
-    p.add_argument('--folder', help=argparse.SUPPRESS)
-    p.add_argument('--n', type=int, help=argparse.SUPPRESS)
-    return p.parse_args()
+    for n in sizes:
+        with tempfile.TemporaryDirectory() as tmp:
+            folder, work = Path(tmp)/'images', Path(tmp)
+            write_images(folder, n)
+            for name, command in commands(folder, work).items():
+                rows.append(dict(command=name, images=n, **timed(command, work/'cache'), **environment()))
+                print(list(rows[-1].items())[:5], flush=True)
+                with atomic_path(OUT) as p: pd.DataFrame(rows).to_csv(p, index=False, float_format='%.1f')
 
 def main():
-    args = arguments()
-    if not args.n: return measure([int(o) for o in args.sizes.split(',')])
-    warnings.simplefilter('ignore')
-    print(json.dumps(train(args.folder, args.n)))
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--sizes', type=int, nargs='+', default=[1000, 4000, 16_000], help='default: %(default)s')
+    measure(p.parse_args().sizes)
 
 if __name__ == '__main__': main()

@@ -4,8 +4,8 @@
 
 Each row is a process of its own. It puts synthetic features of tiny pictures into a new feature cache, and
 cross-validates a head on them as `petpoo train` does: a plain head, or the one for an open world. Counted are the
-anonymous pages at most (Linux), which are not those of the file that holds the features. `kib_an_image` is the growth
-from the size before."""
+anonymous pages at most (Linux), which are not those of the file that holds the features, above those before, when freed
+memory has been given back. `kib_an_image` is the growth from the size before."""
 import argparse, json, os, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 import numpy as np
@@ -61,6 +61,7 @@ class Peak:
 def one(kind, n):
     "Cross-validate a head on n images; prints a row as JSON."
     import torch
+    from petpoo.core import give_back
     from petpoo.train.pethead import pet_learner
     from petpoo.train.pipeline import get_dls
     from petpoo.train.training import get_learner
@@ -71,6 +72,7 @@ def one(kind, n):
         table = photos(Path(tmp)/'photos', n)
         learn = (pet_learner if kind == 'open world' else get_learner)(get_dls(table, size=64), ARCH)
         fill_cache(learn, table)
+        give_back()
         began = time.perf_counter()
         with Peak() as peak: learn.cross_validate()
         seconds = time.perf_counter() - began

@@ -34,6 +34,7 @@ from .train.checkpoints import *
 from .train.training import *
 from .train.features import *
 from .train.heads import *
+from .train.regression import *
 from .train.evidence import *
 from .train.pethead import *
 from .train.monitoring import *

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['NO_FILE', 'PALETTE', 'PetpooError', 'nearest', 'lock_path', 'atomic_path', 'atomic_folder', 'open_file', 'sha256',
            'local_path', 'cache_dir', 'temporary_folder', 'seed_everything', 'get_random_state', 'set_random_state',
-           'same_random_state', 'old_name', 'optional_import', 'cores', 'start_python', 'installed_version',
-           'environment']
+           'same_random_state', 'old_name', 'optional_import', 'cores', 'give_back', 'start_python',
+           'installed_version', 'environment']
 
 # %% ../nbs/00_core.ipynb #80d6a11e
 import contextlib, ctypes, difflib, functools, hashlib, importlib, json, os, platform, random, re, shutil
@@ -291,6 +291,11 @@ def optional_import(
 def cores() -> int:
     "The number of cores that this process may use."
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+# %% ../nbs/00_core.ipynb #32cea95a
+def give_back():
+    "Return freed memory to the system where the C library would keep it (glibc)."
+    with contextlib.suppress(OSError, AttributeError, TypeError): ctypes.CDLL(None).malloc_trim(0)
 
 # %% ../nbs/00_core.ipynb #8b671c13
 def start_python(

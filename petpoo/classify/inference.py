@@ -262,7 +262,7 @@ def predictions(self: Classifier,
     return predictions_table(paths, truth, _all_probs(self, paths), self.classes)
 
 # %% ../../nbs/30_inference.ipynb #2b3244a9
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     "A photo, and how much each part of it supports an answer; displays the photo, coloured where it does."
     image: Image.Image # as the network sees it
@@ -274,6 +274,7 @@ class Explanation:
         "The photo in grey, coloured where covering lowers the margin most."
         return heat_overlay(self.image, self.heat)
 
+    def __repr__(self): return f'Explanation of {self.of} ({self.p:.0%})'
     def _repr_html_(self): return heat_html(self.image, self.heat, self.of)
 
 # %% ../../nbs/30_inference.ipynb #bb9e3467

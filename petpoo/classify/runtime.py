@@ -6,12 +6,13 @@
 __all__ = ['ENGINES', 'OnnxRuntime', 'OpenVino', 'vouch', 'make_engine', 'measure_engines', 'fastest']
 
 # %% ../../nbs/29a_runtime.ipynb #f0dce60a
-import contextlib, ctypes, hashlib, json, math, os, subprocess, sys, threading, time
+import contextlib, hashlib, json, math, os, subprocess, sys, threading, time
 from pathlib import Path
 import numpy as np
 import petpoo
 from ..core import (
-    PetpooError, atomic_path, cache_dir, environment, installed_version, optional_import, sha256, start_python)
+    PetpooError, atomic_path, cache_dir, environment, give_back, installed_version, optional_import, sha256,
+    start_python)
 from .graph import FEATURES, check_graph, with_features
 from ..names import OUTPUTS, first_line
 
@@ -27,10 +28,6 @@ def _wrong_batch(file, batch, why=''):
     return PetpooError(f'{text}: {why}' if why else text)
 
 # %% ../../nbs/29a_runtime.ipynb #ba2c6aa8
-def _give_back():
-    "Return freed memory to the system where the C library would keep it (glibc)."
-    with contextlib.suppress(OSError, AttributeError, TypeError): ctypes.CDLL(None).malloc_trim(0)
-
 def _shrinking():
     "Options of a run after which ONNX Runtime frees the memory of intermediate results."
     options = ort.RunOptions()
@@ -61,7 +58,7 @@ class OnnxRuntime:
         self.file, self.session = Path(file), _open_session(file, graph, max(1, threads//at_once))
         self.inputs = [o.name for o in self.session.get_inputs()]
         self.outputs = [o.name for o in self.session.get_outputs()]
-        _give_back()
+        give_back()
 
     def __call__(self,
         batch: np.ndarray, # float32, in the shape of the input
@@ -105,7 +102,7 @@ class OpenVino:
         self.fits = lambda shape: self.model.inputs[0].partial_shape.compatible(ov.PartialShape(shape))
         smallest = [int(o.min_length) or 1 for o in self.model.inputs[0].partial_shape]
         with _FIRST: self(np.zeros(smallest, np.float32), keep=False)
-        _give_back()
+        give_back()
 
     def __call__(self,
         batch: np.ndarray, # float32, in the shape of the input

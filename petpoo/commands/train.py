@@ -217,7 +217,7 @@ def train_command(
 # %% ../../nbs/50b_train.ipynb #6c708b0d
 _RECIPES = dict(
     quick='train a head on cached features of a pretrained body (default)',
-    full='as quick, then fine-tune the whole body',
+    full='as quick, then fine-tune the whole body; for pictures unlike everyday photographs',
     baseline='no pretraining, no augmentation, no schedule; a reference to compare with')
 
 # %% ../../nbs/50b_train.ipynb #7ed74634

@@ -74,7 +74,7 @@ def contents(
     found = {o: _remembered(o) for o in paths}
     new = [o for o, checksum in found.items() if not checksum]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found |= zip(new, pool.map(lambda o: _content_or(o, missing), new))
+        for some in chunked(new, 1024): found |= zip(some, pool.map(lambda o: _content_or(o, missing), some))
     return [found[o] for o in paths]
 
 # %% ../../nbs/02a_cache.ipynb #2aa046ed

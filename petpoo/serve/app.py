@@ -97,6 +97,11 @@ def _corrected(number):
     "Which animal a correction is about."
     return status_html(f'You correct animal {number}. Only the part of the photo around it is kept.') if number else ''
 
+# %% ../../nbs/41c_app.ipynb #8221ecda
+_ARROW_KEYS = """<script>addEventListener('keydown', () => {
+  for (const o of document.querySelectorAll('#animal input')) o.name = 'animal'
+}, true)</script>"""
+
 # %% ../../nbs/41c_app.ipynb #93fd14b5
 _CONSENT = 'I took this photo or have permission to share it, and it may be kept to train the next version'
 
@@ -212,7 +217,7 @@ def _mount(app, page, uploads):
     theme = gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['ui-monospace', 'monospace'])
     return gr.mount_gradio_app(app, page, path='/', show_error=False, footer_links=[], run_history=False,
         ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False, theme=theme, css=CSS,
-        head=WAITING_HEAD + keeping_head())
+        head=WAITING_HEAD + _ARROW_KEYS + keeping_head())
 
 # %% ../../nbs/41c_app.ipynb #2aa57c9c
 def _forget_session(page, session):

@@ -9,6 +9,7 @@ __all__ = ['HEAD_EPOCHS', 'HEAD_LR', 'label_codes', 'cross_fitted', 'knows_featu
 # %% ../../nbs/12a_heads.ipynb #74d0aaf3
 import warnings
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastai.callback.channelslast import ChannelsLast
@@ -24,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy.special import logsumexp, softmax
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from ..core import PetpooError, atomic_path, seed_everything
+from ..core import PetpooError, atomic_path, give_back, seed_everything
 from .callbacks import FrozenStatistics, LoneImage
 from .features import FeatureCache, body_key, get_features
 from .models import make_head
@@ -33,7 +34,9 @@ from .pipeline import spec_of
 # %% ../../nbs/12a_heads.ipynb #75fd8419
 def _feature_loader(x, y, rows, bs, shuffle, device):
     "Batches of features and labels."
+    done = count(1)
     def gather(i):
+        if next(done) % 64 == 0: give_back()
         xb, yb = x[rows[i]].astype(np.float32), y[rows[i]]
         return torch.from_numpy(xb).to(device), torch.from_numpy(yb).to(device)
     drop_last = shuffle and len(rows) > bs
@@ -85,7 +88,7 @@ def _prepare_head(learn, x, y, train, others, views, cache):
     head, device = learn.model[1], _device(learn)
     if not hasattr(head, 'prepare'): return
     strange = get_features(learn, others, views, cache) if others else None
-    head.cpu().prepare(x[train], y[train], _groups_of(learn.dls.table)[train], strange)
+    head.cpu().prepare(x, y, _groups_of(learn.dls.table), strange, rows=train)
     head.to(device)
     _mark(learn, head.cross_fitted, train)
 

@@ -9,6 +9,7 @@ __all__ = ['PetHead', 'Photos', 'pet_learner']
 import copy
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 import numpy as np, torch
 from fastai.data.core import DataLoaders
@@ -21,8 +22,10 @@ from torch import nn
 from torch.nn import functional as F
 from ..core import PetpooError, cores
 from ..names import OUTPUTS
-from .evidence import Evidence, neighbours_of, to_names
-from .heads import fold_numbers, fold_rows
+from .evidence import GROUPS, Evidence, neighbours_of, to_names
+from .features import file_array
+from .heads import fold_numbers, fold_rows, one_thread
+from .regression import fit_logistic, mean_and_std
 from .training import get_learner
 
 # %% ../../nbs/13_pethead.ipynb #a3da460d
@@ -105,66 +108,95 @@ def answers(self: PetHead,
     return self.outputs(*self.parts(f))
 
 # %% ../../nbs/13_pethead.ipynb #00f3ee21
+_CHUNK = 1024 # photos whose features are in memory at once
+
+def _thousands(rows): return (rows[i:i + _CHUNK] for i in range(0, len(rows), _CHUNK))
+
 @dataclass
 class Photos:
     "Features of photos, and what ImageNet's layer says of them; an index takes some of the photos."
-    x: np.ndarray # (n, views, f)
-    groups: np.ndarray # (n, views, 6)
-    profile: np.ndarray # (n, views, 143)
+    x: np.ndarray # (m, views, f), features of these photos and maybe of others; usually in a file
+    groups: np.ndarray # (m, views, 6)
+    profile: np.ndarray # (m, 143), of the first views; in a file
+    rows: np.ndarray # (n,), where these photos are
 
-    def __len__(self): return len(self.x)
-    def __getitem__(self, rows): return Photos(self.x[rows], self.groups[rows], self.profile[rows])
-    def flat(self, name): return getattr(self, name).reshape(-1, getattr(self, name).shape[-1]) # each view is a photo
+    def __len__(self): return len(self.rows)
+    def __getitem__(self, some): return Photos(self.x, self.groups, self.profile, self.rows[some])
+    def flat_groups(self): return self.groups[self.rows].reshape(-1, self.groups.shape[2]) # each view is a photo
+
+    def features(self, more=0): # yields float32 (m, f + more), the same memory each time
+        "Features of a thousand photos at a time, each view a photo; `more` columns are left to the caller."
+        views, f = self.x.shape[1:]
+        memory = np.empty((min(len(self), _CHUNK)*views, f + more), np.float32)
+        for rows in _thousands(self.rows):
+            found = memory[:len(rows)*views]
+            torch.from_numpy(found[:, :f]).copy_(torch.from_numpy(self.x[rows].reshape(-1, f))) # faster than numpy
+            yield found
+
     def first(self):
         "The first views, as tensors."
-        return [torch.from_numpy(np.ascontiguousarray(o[:, 0])) for o in (self.x, self.groups, self.profile)]
+        x = self.x[self.rows, 0].astype(np.float32)
+        return [torch.from_numpy(o) for o in (x, self.groups[self.rows, 0], self.profile[self.rows])]
 
+# %% ../../nbs/13_pethead.ipynb #61d3a06f
 @patch
 def look_at(self: PetHead,
-    x: np.ndarray|None, # features of photos (n, views, f); None: no photos
+    x: np.ndarray|None, # features of photos (m, views, f); None: no photos
+    rows: np.ndarray|None = None, # (n,) the photos that count; None: all
 ) -> Photos:
     "What `fit_layers` and `prepare` need of photos."
-    if x is None: x = np.empty((0, 1, self.evidence.weight.shape[1]), np.float32)
-    x = np.asarray(x, np.float32)
-    with torch.no_grad(): seen = self.evidence.see(torch.from_numpy(x.reshape(-1, x.shape[-1])))
-    return Photos(x, *(o.numpy().reshape(*x.shape[:2], o.shape[-1]) for o in seen))
+    x = np.empty((0, 1, self.evidence.weight.shape[1]), np.float32) if x is None else np.asarray(x)
+    m, views = x.shape[:2]
+    groups = np.zeros((m, views, len(GROUPS)), np.float32)
+    profile = file_array(max(m, 1), len(self.evidence.named), dtype=np.float32)
+    photos = Photos(x, groups, profile, np.arange(m) if rows is None else rows)
+    for some, f in zip(_thousands(photos.rows), photos.features()):
+        with torch.no_grad(): seen = self.evidence.see(torch.from_numpy(f))
+        groups[some], profile[some] = seen[0].reshape(-1, *groups.shape[1:]), seen[1][::views]
+    return photos
 
 # %% ../../nbs/13_pethead.ipynb #ff05e018
 _STRENGTH = 18. # the weight of the photos against the prior, for all of them together
-_SPECIES_C = 1e-4 # of scikit-learn's regression for the species; 74 by the number of photos where evidence fails
+_SPECIES_C = 1e-4 # scikit-learn's C of the species' regression; 74 by the number of photos where evidence fails
 _LEEWAY = 3 # the evidence is scaled up by this, so that its weight is regularised less than the others
 
 def _set(buffer, value): buffer.copy_(torch.as_tensor(value))
 
 @patch
-def _fit_species(self: PetHead, x, groups, is_cat):
+def _fit_species(self: PetHead, photos, is_cat):
     if len({*is_cat}) < 2: return # ImageNet's evidence alone decides
-    evidence = _LEEWAY*(groups[:, :1] - groups[:, 1:2])
-    told = ((evidence[:, 0] > 0) == is_cat).mean() # the share that the evidence gets right alone
-    model = LogisticRegression(C=_SPECIES_C if told > 0.95 else 74/len(x), class_weight='balanced', max_iter=1000)
-    found = model.fit(np.concatenate([x, evidence], 1), is_cat)
-    _set(self.species_weight, found.coef_[0, :-1])
-    _set(self.trust, found.coef_[0, -1]*_LEEWAY)
-    _set(self.species_bias, found.intercept_[0])
+    groups, n = photos.flat_groups(), len(is_cat)
+    evidence = _LEEWAY*(groups[:, 0] - groups[:, 1])
+    told = ((evidence > 0) == is_cat).mean() # the share that the evidence gets right alone
+    C = _SPECIES_C if told > 0.95 else 74/n
+    def features():
+        done = 0
+        for x in photos.features(more=1):
+            x[:, -1] = evidence[done:done + len(x)]
+            done += len(x)
+            yield x
+    balanced = n/2/np.bincount(is_cat)[is_cat.astype(int)]
+    _, coef, constant = fit_logistic(features, is_cat, balanced, prior=1/(C*n), max_iter=1000, tol=1e-4)
+    coef, constant = coef[1] - coef[0], constant[1] - constant[0]
+    _set(self.species_weight, coef[:-1])
+    _set(self.trust, coef[-1]*_LEEWAY)
+    _set(self.species_bias, constant)
 
 # %% ../../nbs/13_pethead.ipynb #722ed8d9
-def _regress(x, y, weights):
-    "The classes of a multinomial logistic regression, their weights and constants."
-    model = LogisticRegression(C=_STRENGTH/weights.sum(), max_iter=200, tol=1e-3).fit(x, y, sample_weight=weights)
-    if len(model.classes_) > 2: return model.classes_, model.coef_, model.intercept_
-    return model.classes_, np.concatenate([-model.coef_, model.coef_])/2, np.repeat(model.intercept_, 2)*[-.5, .5]
-
 @patch
-def _fit_breeds(self: PetHead, x, y, others, kinds):
+def _fit_breeds(self: PetHead, photos, y, others, kinds):
     "Fit the layers of the breeds and of other animals; the others count as much as all photos of breeds."
-    every = np.concatenate([x, others])
-    mean, std = every.mean(0), every.std(0) + 1e-3
-    weights = np.repeat([1., len(x)/max(len(others), 1)], [len(x), len(others)])
-    n = len(self.cat)
-    every -= mean
-    every /= std
-    rows, coef, constant = _regress(every, np.concatenate([y, n + kinds]), weights)
-    weight, bias = np.zeros((n + _KINDS, x.shape[1])), np.full(n + _KINDS, -_NEVER)
+    def raw(): return chain(photos.features(), others.features())
+    mean, std = mean_and_std(raw)
+    std += 1e-3
+    def features():
+        for x in raw():
+            x -= mean
+            x /= std
+            yield x
+    weights, n = np.repeat([1., len(y)/max(len(kinds), 1)], [len(y), len(kinds)]), len(self.cat)
+    rows, coef, constant = fit_logistic(features, np.concatenate([y, n + kinds]), weights, 1/_STRENGTH, 200, 1e-3)
+    weight, bias = np.zeros((n + _KINDS, len(mean))), np.full(n + _KINDS, -_NEVER)
     weight[rows], bias[rows] = coef, constant
     pairs = zip((self.breed.weight, self.other.weight, self.breed.bias, self.other.bias),
                 (weight[:n], weight[n:], bias[:n], bias[n:]))
@@ -174,10 +206,12 @@ def _fit_breeds(self: PetHead, x, y, others, kinds):
 
 # %% ../../nbs/13_pethead.ipynb #f5bdf6d9
 @patch
-def _fit_profiles(self: PetHead, profile, y):
-    for k in range(len(self.cat)):
-        mean = profile[y == k].mean(0) if (y == k).any() else np.ones(profile.shape[1], np.float32)
-        self.profiles[k] = torch.from_numpy(mean/np.linalg.norm(mean))
+def _fit_profiles(self: PetHead, photos, y):
+    sums = np.zeros(self.profiles.shape)
+    for rows, own in zip(_thousands(photos.rows), _thousands(y)):
+        sums += np.eye(len(sums))[own].T @ photos.profile[rows]
+    sums[np.bincount(y, minlength=len(sums)) == 0] = 1
+    _set(self.profiles, sums/np.linalg.norm(sums, axis=1, keepdims=True))
 
 def _kinds_of(groups):
     "0 for a cat, 1 for a dog, 2 for neither."
@@ -191,30 +225,29 @@ def fit_layers(self: PetHead,
     others: Photos, # animals and things of none of the classes; it may be empty
 ) -> 'PetHead': # the same
     "Fit all layers and profiles."
-    x, classes = photos.flat('x'), np.repeat(y, photos.x.shape[1])
+    classes = np.repeat(y, photos.x.shape[1])
     with torch.no_grad():
-        self._fit_species(x, photos.flat('groups'), self.cat.cpu().numpy()[classes])
-        self._fit_breeds(x, classes, others.flat('x'), _kinds_of(others.flat('groups')))
-        self._fit_profiles(photos.profile[:, 0], y)
+        self._fit_species(photos, self.cat.cpu().numpy()[classes])
+        self._fit_breeds(photos, classes, others, _kinds_of(others.flat_groups()))
+        self._fit_profiles(photos, y)
     return self.eval()
 
 # %% ../../nbs/13_pethead.ipynb #f39e1a41
 _PARTS = 5
 
 def _fit_in_threads(head, photos, y, others, parts):
-    "A copy of the head for each (rows of photos, rows of others), fitted to them; only parts in work are copied."
+    "A copy of the head for each (rows of photos, rows of others), fitted to them."
     def fit(part): return copy.deepcopy(head).fit_layers(photos[part[0]], y[part[0]], others[part[1]])
-    with threadpool_limits(1, 'blas'), ThreadPoolExecutor(cores()) as pool: return list(pool.map(fit, parts))
+    with one_thread(), threadpool_limits(1, 'blas'), ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(fit, parts))
 
-def _asked(fitted, photos):
-    "What a head says of the first view of photos: arrays."
-    with torch.no_grad(): return [o.numpy() for o in fitted._parts(*photos.first())]
-
-def _stack(answers, rows, n):
-    "Answers of several heads, each for some rows, as arrays of `n` rows."
-    found = [np.zeros((n, *o.shape[1:]), o.dtype) for o in answers[0]]
-    for where, answer in zip(rows, answers):
-        for out, o in zip(found, answer): out[where] = o
+def _asked(heads, rows, photos):
+    "What heads say of the first views of photos, each of its rows: arrays for all photos."
+    found = None
+    for head, some in ((head, some) for head, mine in zip(heads, rows) for some in _thousands(mine)):
+        with torch.no_grad(): answers = [o.numpy() for o in head._parts(*photos[some].first())]
+        if found is None: found = [np.zeros((len(photos), *o.shape[1:]), o.dtype) for o in answers]
+        for out, answer in zip(found, answers): out[some] = answer
     return found
 
 # %% ../../nbs/13_pethead.ipynb #5fc05c9f
@@ -222,10 +255,8 @@ def _out_of_fold(head, photos, y, folds, others, seed):
     "What heads say of photos, and of others, that they were not fitted to."
     part = np.random.default_rng(seed).permutation(len(others)) % len(folds)
     fitted = _fit_in_threads(head, photos, y, others, [(o, part != k) for k, (o, _) in enumerate(folds)])
-    known = _stack([_asked(h, photos[o]) for h, (_, o) in zip(fitted, folds)], [o for _, o in folds], len(y))
-    if not len(others): return known, None
-    rows = [np.flatnonzero(part == k) for k in range(len(folds))]
-    return known, _stack([_asked(h, others[o]) for h, o in zip(fitted, rows)], rows, len(others))
+    known = _asked(fitted, [o for _, o in folds], photos)
+    return known, _asked(fitted, [np.flatnonzero(part == k) for k in range(len(folds))], others)
 
 def _breeds_left_out(head, photos, y, others, seed):
     "What heads say of photos of breeds that they do not know; None if a species has one breed only."
@@ -234,7 +265,7 @@ def _breeds_left_out(head, photos, y, others, seed):
     for kind in (cat, ~cat): part[kind] = rng.permutation(kind.sum()) % min(_PARTS, kind.sum())
     rows = [o for k in range(_PARTS) if (o := part[y] == k).any()]
     fitted = _fit_in_threads(head, photos, y, others, [(~o, slice(None)) for o in rows])
-    return _stack([_asked(h, photos[o]) for h, o in zip(fitted, rows)], rows, len(y))
+    return _asked(fitted, map(np.flatnonzero, rows), photos)
 
 # %% ../../nbs/13_pethead.ipynb #cccaac51
 def _fit_gate(right, strange):
@@ -248,19 +279,22 @@ def _fit_gate(right, strange):
 # %% ../../nbs/13_pethead.ipynb #533afdbc
 @patch
 def prepare(self: PetHead,
-    x: np.ndarray, # features of the training images (n, views, f)
-    y: np.ndarray, # their classes (n,)
-    groups: np.ndarray|None = None, # of images that belong together (n,); None: each on its own
-    others: np.ndarray|None = None, # features of photos of none of the classes (m, views, f)
+    x: np.ndarray, # features of images (m, views, f), which may be in a file: they are read in chunks
+    y: np.ndarray, # their classes (m,)
+    groups: np.ndarray|None = None, # of images that belong together (m,); None: each on its own
+    others: np.ndarray|None = None, # features of photos of none of the classes (k, views, f)
     seed: int = 42, # of the parts
+    rows: np.ndarray|None = None, # (n,) the images to fit to; None: all
 ):
     "Fit the head; `cross_fitted` then holds its outputs for photos that the layers were not fitted to."
+    rows = np.arange(len(y)) if rows is None else rows
+    y, groups = y[rows], rows if groups is None else groups[rows]
     is_cat = self.cat.numpy()[y]
     if len({*is_cat}) < 2:
         raise PetpooError(f'all training images show {"cats" if is_cat[0] else "dogs"}: a head for pets needs both')
-    self.cross_fitted, photos, strangers = None, self.look_at(x), self.look_at(others)
-    self.fit_layers(photos, y, strangers)
-    folds = fold_rows(y, np.arange(len(y)) if groups is None else groups, _PARTS, seed)
+    self.cross_fitted, photos, strangers = None, self.look_at(x, rows), self.look_at(others)
+    with threadpool_limits(1, 'blas'): self.fit_layers(photos, y, strangers)
+    folds = fold_rows(y, groups, _PARTS, seed)
     known, strange = _out_of_fold(self, photos, y, folds, strangers, seed)
     left = _breeds_left_out(self, photos, y, strangers, seed)
     new = strange or left
@@ -272,7 +306,11 @@ def prepare(self: PetHead,
 
 @patch
 def _as_outputs(self: PetHead, parts):
-    with torch.no_grad(): return [o.numpy() for o in self.outputs(*map(torch.from_numpy, parts))]
+    "Turn `parts` into outputs, in their place."
+    for some in _thousands(np.arange(len(parts[0]))):
+        with torch.no_grad(): outputs = self.outputs(*(torch.from_numpy(o[some]) for o in parts))
+        for part, output in zip(parts, outputs): part[some] = output
+    return parts
 
 # %% ../../nbs/13_pethead.ipynb #988bfc52
 @delegates(get_learner)

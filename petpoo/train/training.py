@@ -26,7 +26,7 @@ from fastcore.basics import patch
 from fastcore.meta import delegates
 from sklearn import metrics as skm
 from torch import nn
-from ..core import PetpooError, seed_everything
+from ..core import PetpooError, give_back, seed_everything
 from ..data.balance import class_weights
 from .callbacks import FrozenStatistics, LoneImage
 from .models import make_body, make_head, split_model
@@ -140,9 +140,10 @@ def sanity_check(
     with unchanged(learn.dls), torch.no_grad():
         x, y = (o[:8] for o in learn.dls.one_batch())
         learn.model.eval()
-        logits = learn.model(x.as_subclass(torch.Tensor)).float()
+        logits = torch.cat([learn.model(o).float() for o in x.as_subclass(torch.Tensor).split(2)]) # little memory
         loss = nn.functional.cross_entropy(logits, y.as_subclass(torch.Tensor))
         total = logits.softmax(1).sum(1)
+    give_back()
     return SanityCheck(tuple(x.shape), loss.item(), float(np.log(logits.shape[1])), (total - 1).abs().max().item())
 
 # %% ../../nbs/11c_training.ipynb #c72baf1b

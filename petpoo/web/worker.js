@@ -76,7 +76,8 @@ function shrunk(bitmap, atLeast, format) {
 async function open(file) {
   if (file.size > MAX_BYTES) throw new Error('large')
   const bytes = new Uint8Array(await file.arrayBuffer()), turned = await takeOrientation(bytes)
-  const bitmap = await createImageBitmap(new Blob([bytes], {type: file.type}), {colorSpaceConversion: 'none'})
+  const asStored = {colorSpaceConversion: 'none', premultiplyAlpha: 'none'} // else WebP's alpha is rounded twice
+  const bitmap = await createImageBitmap(new Blob([bytes], {type: file.type}), asStored)
     .catch(() => { throw new Error('unreadable') })
   if (bitmap.width*bitmap.height > MAX_PIXELS) throw new Error('large')
   return {bitmap, turned, format: formatOf(bytes)}
