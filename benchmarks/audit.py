@@ -104,14 +104,19 @@ def planted(tmp):
 # --- wrong labels ---
 
 def probabilities(table, arch='tf_efficientnet_lite0', size=224):
-    "Out-of-fold probabilities of a head on pretrained features, as a predictions table."
-    from petpoo.train.heads import out_of_fold
+    "Out-of-fold probabilities as `petpoo audit --labels` has them, as a predictions table."
+    from petpoo.classify.calibration import calibrated_out_of_fold
+    from petpoo.train.features import get_features
+    from petpoo.train.folds import cross_predict, group_numbers
+    from petpoo.train.heads import label_codes
     from petpoo.train.pipeline import get_dls
     from petpoo.train.training import get_learner
     learn = get_learner(get_dls(split_table(table), size=size), arch)
-    probs = out_of_fold(learn)
+    table = learn.dls.table
+    logits = cross_predict(get_features(learn, table['path'])[:, 0], table['label'], group_numbers(table))
+    probs = calibrated_out_of_fold(logits, label_codes(learn))
     columns = [f'p_{o}' for o in learn.dls.spec.classes]
-    return pd.DataFrame(probs, columns=columns).assign(path=learn.dls.table['path'].to_numpy())
+    return pd.DataFrame(probs, columns=columns).assign(path=table['path'].to_numpy())
 
 def labels_of(seed, folder):
     "A row for one drawn set."

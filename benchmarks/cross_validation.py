@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 from petpoo.core import cores, environment
 from petpoo.evaluate.bootstrap import wilson_interval
-from petpoo.train.heads import fold_rows
+from petpoo.train.folds import fold_rows
 
 OUT = Path(__file__).parent.parent/'results'/'cross_validation.csv'
 STRENGTHS = 2., 18., 160.

@@ -5,16 +5,18 @@
     python benchmarks/detector.py mediapipe-objectron-0.4.1675468480.tgz
 
 The network is MediaPipe's SSD with a MobileNetV2 body, trained on Open Images (Apache-2.0). Of its 24 classes, Cat and
-Dog remain. The weights are stored in 8 bits with a scale for each output channel. `--check PHOTOS` compares the graph
-in 32 bits with the TFLite interpreter (`pip install ai-edge-litert`) on a folder of photographs, and the one in 8 bits
-with the one in 32."""
-import argparse, hashlib, json, re, tarfile, tempfile
+Dog remain. The weights are stored as a static page stores those of a classifier (`petpoo.classify.web`). With
+`--check PHOTOS`, the graph in 32 bits is compared with the TFLite interpreter (`pip install ai-edge-litert`) on a
+folder of photographs, and the one that is written with the one in 32 bits."""
+import argparse, gzip, hashlib, json, re, tarfile, tempfile
 from pathlib import Path
 import numpy as np, onnx, tflite
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from petpoo.classify.animals import INPUT_SIDE, FOUND
+from petpoo.classify.onnx_graph import halve_weights
 from petpoo.classify.runtime import OnnxRuntime
+from petpoo.classify.web import fewer_bits
 from petpoo.core import PetpooError, atomic_path
 
 OUT = Path(__file__).parent.parent/'petpoo'/'detector'/'model.onnx'
@@ -162,21 +164,13 @@ class Translation:
         onnx.checker.check_model(model)
         return model
 
-def in_eight_bits(model):
-    "The same model with its weight matrices in 8 bits."
-    small, before = onnx.ModelProto(), []
-    small.CopyFrom(model)
-    for o in [o for o in small.graph.initializer if len(o.dims) == 4]:
-        w, name = numpy_helper.to_array(o), o.name
-        scale = np.abs(w).max((1, 2, 3), keepdims=True).clip(1e-30)/127
-        o.CopyFrom(numpy_helper.from_array((w/scale).round().astype(np.int8), f'{name}.whole'))
-        small.graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), f'{name}.scale'))
-        before += [helper.make_node('Cast', [f'{name}.whole'], [f'{name}.float'], to=TensorProto.FLOAT),
-                   helper.make_node('Mul', [f'{name}.float', f'{name}.scale'], [name])]
-    nodes = [*before, *small.graph.node]
-    del small.graph.node[:]
-    small.graph.node.extend(nodes)
-    return small
+def in_few_bits(model, file):
+    "Write the same model with the weights that a static page would get."
+    onnx.save(model, file)
+    halve_weights(file)
+    small = onnx.load(file)
+    fewer_bits(small)
+    onnx.save(small, file)
 
 # --- the check ---
 
@@ -200,16 +194,16 @@ def interpreted(data, classes, batches):
 
 def sigmoid(x): return 1/(1 + np.exp(-x))
 
-def check(data, classes, full, small, folder):
-    "Print the largest difference between the interpreter and the graph in 32 bits, and between that and the one in 8."
+def check(data, classes, full, folder):
+    "Print the largest difference between the interpreter and the graph in 32 bits, and between that and the small one."
     batches = [*inputs(folder)]
     with tempfile.TemporaryDirectory() as tmp:
         found = [[*interpreted(data, classes, batches)]]
-        for name, model in dict(full=full, small=small).items():
-            onnx.save(model, f'{tmp}/{name}.onnx')
-            engine = OnnxRuntime(f'{tmp}/{name}.onnx', threads=1)
+        onnx.save(full, f'{tmp}/full.onnx')
+        for file in (f'{tmp}/full.onnx', OUT):
+            engine = OnnxRuntime(file, threads=1)
             found.append([engine(x.transpose(0, 3, 1, 2)) for x in batches])
-    for what, a, b in [('TFLite and 32 bits', *found[:2]), ('32 and 8 bits', *found[1:])]:
+    for what, a, b in [('TFLite and 32 bits', *found[:2]), ('32 bits and few', *found[1:])]:
         boxes = max(np.abs(p[0] - q[0])[sigmoid(p[1]).max(-1) > 0.3].max(initial=0) for p, q in zip(a, b))
         scores = max(np.abs(sigmoid(p[1]) - sigmoid(q[1])).max() for p, q in zip(a, b))
         print(f'{what}: on {len(batches)} photographs, boxes above 0.3 differ by up to {boxes:.2g}, '
@@ -220,11 +214,11 @@ def main():
     p.add_argument('package', help='the package of npm')
     p.add_argument('--check', metavar='PHOTOS', help='a folder of photographs to compare on')
     args = p.parse_args()
-    data, classes = network(args.package)
-    full = Translation(data, classes).translate()
-    small = in_eight_bits(full)
-    if args.check: check(data, classes, full, small, args.check)
-    with atomic_path(OUT) as path: onnx.save(small, path)
-    print(f'Written to {OUT}: {OUT.stat().st_size/1e6:.1f} MB')
+    source, classes = network(args.package)
+    full = Translation(source, classes).translate()
+    with atomic_path(OUT) as path: in_few_bits(full, path)
+    data = OUT.read_bytes()
+    print(f'Written to {OUT}: {len(data)/1e6:.1f} MB, {len(gzip.compress(data))/1e6:.1f} compressed')
+    if args.check: check(source, classes, full, args.check)
 
 if __name__ == '__main__': main()

@@ -1,16 +1,19 @@
-"""Compare two heats for "where did it look" by deletion; write results/explain.csv.
+"""Compare heats for "where did it look" by deletion and insertion; write results/explain.csv.
 
-    python benchmarks/explain.py path/to/photographs [--bundle packaged] [--n 40] [--seed 5]
+    python benchmarks/explain.py path/to/photographs [--bundle packaged] [--n 100] [--seed 5]
 
-The parts of a photograph are covered, the hottest first, and the probability of the answer is read after each step (RISE,
-V. Petsiuk and others, 2018). The better the heat, the sooner it falls. The answer is the most probable class.
+Deletion: the parts of a photograph are covered, the hottest first, and the probability of the answer is read after
+each step. Insertion: all is covered, and the parts are shown, the hottest first (RISE, V. Petsiuk and others, 2018).
+The better the heat, the sooner the probability falls, or rises. The answer is the most probable class.
 
-`margin`: the heat of `Classifier.explain`, the fall of the log-odds of the answer against its best rival.
-`log probability`: the fall of the log probability of the answer.
-`random`: the parts in random order.
+`random covers`: the heat of `Classifier.explain`, 65 predictions.
+`one part at a time`: the fall of the margin when a part is covered, half a part wider on each side (M. Zeiler and
+R. Fergus, 2014), 65 predictions.
+`random order`: no heat.
 
-Columns: the mean probability after 1 to 32 of the 64 parts, and the mean over these steps (`area`) with an interval over
-photographs. `strongest`: the median of the largest heat in nats. `within_half`: the median number of parts with at least half of the largest heat."""
+`deletion`, `insertion`: the mean probability after 1, 2, 4, 8, 16 and 32 of the 64 parts. `_change`: less that of
+`one part at a time`, with a 95% bootstrap interval over photographs. `p_after_N`: the mean probability after N parts
+are covered. `strongest`: the median of the largest heat in nats."""
 import argparse
 from pathlib import Path
 import numpy as np, pandas as pd
@@ -21,6 +24,7 @@ from petpoo.progress import progress
 
 OUT = Path(__file__).parent.parent/'results'/'explain.csv'
 GRID, STEPS = 8, (1, 2, 4, 8, 16, 32)
+BEFORE = 'one part at a time'
 IMAGES = '.jpg', '.jpeg', '.png'
 
 def covered(x, cells, wider=0):
@@ -41,25 +45,28 @@ def margin(p, k):
     "The log-odds of class `k` against its best rival."
     return np.log(p[:, k]) - np.log(np.delete(p, k, axis=1).max(axis=1))
 
-def heats(clf, x):
-    "The class that is answered, and the heat of each cell by each measure."
+def one_at_a_time(clf, x):
+    "The class that is answered, and the heat of each part."
     p = probs_of(clf, [x, *(covered(x, [o], wider=0.5) for o in range(GRID**2))])
     k = p[0].argmax()
-    found = {'margin': margin(p, k), 'log probability': np.log(p[:, k])}
-    return k, {name: o[0] - o[1:] for name, o in found.items()}
+    margins = margin(p, k)
+    return k, margins[0] - margins[1:]
 
-def deleted(clf, x, k, order):
-    "The probability of class `k` after each step."
-    return probs_of(clf, [covered(x, order[:n]) for n in STEPS])[:, k]
+def curves(clf, x, k, order):
+    "The probability of class `k` after each step of deletion, and of insertion."
+    views = [covered(x, order[:n]) for n in STEPS] + [covered(x, order[n:]) for n in STEPS]
+    return probs_of(clf, views)[:, k].reshape(2, -1)
 
-def rows_of(clf, path, rng):
-    "A row for each way to order the cells of a photo."
+def rows_of(clf, path, seed):
+    "A row for each way to order the parts of a photo."
     x = preprocess(path, clf.config)
-    k, found = heats(clf, x)
-    for name, heat in (found | dict(random=rng.random(GRID**2))).items():
-        p = deleted(clf, x, k, np.argsort(-heat))
-        facts = {} if name == 'random' else dict(strongest=heat.max(), within_half=(heat >= heat.max()/2).sum())
-        yield dict(heat=name, area=p.mean(), **{f'p_after_{n}': o for n, o in zip(STEPS, p)}, **facts)
+    k, before = one_at_a_time(clf, x)
+    found = {BEFORE: before, 'random covers': clf.explain(path, of=clf.classes[k]).heat.ravel()}
+    for name, heat in (found | {'random order': np.random.default_rng(seed).random(GRID**2)}).items():
+        deleted, inserted = curves(clf, x, k, np.argsort(-heat))
+        strongest = heat.max() if name in found else np.nan
+        yield dict(heat=name, deletion=deleted.mean(), insertion=inserted.mean(), strongest=strongest,
+                   **{f'p_after_{n}': o for n, o in zip(STEPS, deleted)})
 
 def interval(values, rng):
     "The 95% bootstrap interval of a mean over photographs."
@@ -68,27 +75,28 @@ def interval(values, rng):
 
 def summary(table, rng):
     "A row for each heat."
+    before = table[table.heat == BEFORE]
     for name, part in table.groupby('heat', sort=False):
-        low, high = interval(part.area.to_numpy(), rng)
+        row = dict(heat=name, photographs=len(part))
+        for area in ('deletion', 'insertion'):
+            change = part[area].to_numpy() - before[area].to_numpy()
+            low, high = interval(change, rng)
+            row |= {area: part[area].mean(), f'{area}_change': change.mean(), f'{area}_low': low, f'{area}_high': high}
         shares = {o: part[o].mean() for o in table if o.startswith('p_after')}
-        medians = {o: part[o].dropna().median() for o in ('strongest', 'within_half')}
-        yield dict(heat=name, photographs=len(part), area=part.area.mean(), low=low, high=high, **shares, **medians)
+        yield row | shares | dict(strongest=part.strongest.dropna().median())
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', type=Path)
     parser.add_argument('--bundle', default='packaged')
-    parser.add_argument('--n', type=int, default=40)
+    parser.add_argument('--n', type=int, default=100)
     parser.add_argument('--seed', type=int, default=5)
     args = parser.parse_args()
     rng, clf = np.random.default_rng(args.seed), load_classifier(args.bundle)
     paths = sorted(o for o in args.folder.rglob('*') if o.suffix.lower() in IMAGES)
     chosen = [paths[i] for i in rng.permutation(len(paths))[:args.n]]
-    k, found = heats(clf, preprocess(chosen[0], clf.config))
-    ours = clf.explain(chosen[0], of=clf.classes[k]).heat
-    assert np.allclose(found['margin'].reshape(ours.shape), ours, atol=1e-2), 'this is not the heat of Classifier.explain'
-    table = pd.DataFrame(row for path in progress(chosen, what='explaining', unit=' photos')
-                         for row in rows_of(clf, path, rng))
+    photos = progress(enumerate(chosen), len(chosen), 'explaining', unit=' photos')
+    table = pd.DataFrame(row for seed, path in photos for row in rows_of(clf, path, seed))
     result = pd.DataFrame(summary(table, rng)).round(4).assign(bundle=args.bundle, seed=args.seed, **environment())
     print(result.to_string())
     with atomic_path(OUT) as p: result.to_csv(p, index=False)

@@ -5,8 +5,9 @@
 
 Features are those of the shipped classifier (benchmarks/ship.py). The script prints the weights of
 `petpoo.train.evidence.PET_WEIGHTS`, which are fitted to all photographs but the pictures. The figures are cross-fitted:
-five times without a fifth of each folder. Each threshold is the one at which a share of the photographs in `--pets` is
-taken for pets. Cat or dog is asked of breeds that were left out of the training, and of the photographs in `--pets`."""
+five times without a fifth of each folder, and the intervals are wider for it (`petpoo.evaluate.bootstrap.spread_of`).
+Each threshold is the one at which a share of the photographs in `--pets` is taken for pets. Cat or dog is asked of
+breeds that were left out of the training, and of the photographs in `--pets`."""
 import argparse
 from pathlib import Path
 import numpy as np, pandas as pd, torch
@@ -23,8 +24,8 @@ KINDS = 'pets', 'breeds', 'wild', 'things', 'pictures'
 PARTS, TAKEN = 5, (0.987, 0.993)
 WEIGHT = dict(oxford=0.3, pets=1, breeds=0.3, wild=0.8, things=2.4) # of the folders, however many photographs they hold
 
-def share(hits):
-    low, high = wilson_interval(int(np.sum(hits)), len(hits))
+def share(hits, folds=0):
+    low, high = wilson_interval(int(np.sum(hits)), len(hits), folds=folds)
     return dict(value=float(np.mean(hits)), low=low, high=high, n=len(hits))
 
 # --- pets and everything else ---
@@ -58,11 +59,12 @@ def of_scores(groups, kinds):
         "ImageNet's pets against its things (version 0.2)": plain,
         'weighted sum of six groups (taken)': cross_fitted(groups, kinds)}
     for how, scores in ways.items():
+        folds = 0 if scores is plain else PARTS
         pets = np.concatenate([v for k, v in scores.items() if kinds[k] == 'pets'])
         for taken in TAKEN:
             limit = np.quantile(pets, 1 - taken)
             for k, v in scores.items():
-                yield dict(what='taken for pets', how=how, taken=taken, of=k, **share(v >= limit))
+                yield dict(what='taken for pets', how=how, taken=taken, of=k, **share(v >= limit, folds))
 
 # --- cats and dogs ---
 
@@ -94,11 +96,11 @@ def of_species(x, y, cat, groups, pets, is_cat):
             both, both_pets = with_evidence(x, imagenet, leeway), with_evidence(pets[0], of_pets, leeway)
             how = f'both, weight fitted with leeway {leeway}, C={C:g}' + ' (taken)'*(C == 1e-4 and leeway == 3)
             right = (left_out(both, y, cat, C) > 0) == cat[y]
-            yield dict(how=how, of='Oxford, breeds left out', **facts, **share(right))
+            yield dict(how=how, of='Oxford, breeds left out', **facts, **share(right, PARTS))
             yield dict(how=how, of='pets', **facts, **share((species_layer(both, cat[y], C)(both_pets) > 0) == is_cat))
         for how, more, more_pets in (('layer for the species', 0, 0), ('both added', imagenet, of_pets)):
             right = (alone + more > 0) == cat[y]
-            yield dict(how=f'{how}, C={C:g}', of='Oxford, breeds left out', **facts, **share(right))
+            yield dict(how=f'{how}, C={C:g}', of='Oxford, breeds left out', **facts, **share(right, PARTS))
             yield dict(how=f'{how}, C={C:g}', of='pets', **facts, **share((other + more_pets > 0) == is_cat))
 
 def arguments():

@@ -7,6 +7,7 @@ one after the other, each in a process of its own:
 
 - body: the network alone on noise, on the engine that petpoo chooses; what `petpoo train` cannot be faster than
 - cold and warm: the whole command `petpoo train`, with an empty cache and with a full one
+- labels: the whole command `petpoo audit --labels`, with an empty cache
 - sklearn: twenty lines of timm and scikit-learn, the features of a frozen network and a logistic regression in five folds
 - fastai: one frozen and one unfrozen epoch on a slice, extrapolated to all photographs (see against_fastai.py)
 - imports: torch and fastai alone; a warm command cannot be much faster
@@ -51,6 +52,15 @@ def petpoo(data, part):
         shipped = sum(o.stat().st_size for o in (run/'bundle').iterdir() if o.name != 'weights.safetensors')
     return dict(images=n, seconds=seconds, accuracy=accuracy['value'], low=accuracy['low'], high=accuracy['high'],
                 shipped_mb=shipped/2**20)
+
+def labels(data, part):
+    "The audit, wrong labels included."
+    with tempfile.TemporaryDirectory() as tmp:
+        began, env = time.perf_counter(), dict(os.environ, PETPOO_CACHE=f'{tmp}/cache')
+        command = ['petpoo', 'audit', data, '--labels', '--out', f'{tmp}/audit']
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=env)
+        seconds = time.perf_counter() - began
+        return dict(images=len(pd.read_csv(f'{tmp}/audit/table.csv')), seconds=seconds)
 
 def sklearn(data, part):
     "What a good engineer would type."
@@ -128,7 +138,7 @@ def imports(data, part):
     import torch, fastai.vision.all # noqa: F401
     return dict(seconds=time.perf_counter() - began)
 
-JOBS = dict(imports=imports, body=body, cold=petpoo, warm=petpoo, sklearn=sklearn, fastai=with_fastai,
+JOBS = dict(imports=imports, body=body, cold=petpoo, warm=petpoo, labels=labels, sklearn=sklearn, fastai=with_fastai,
             ultralytics=ultralytics, keras=keras, autogluon=autogluon)
 
 def in_process(job, args):
@@ -142,7 +152,7 @@ def in_process(job, args):
 def work(job, args):
     import resource
     figures = JOBS[job](args.data, args.slice)
-    who = resource.RUSAGE_CHILDREN if job in ('cold', 'warm') else resource.RUSAGE_SELF
+    who = resource.RUSAGE_CHILDREN if job in ('cold', 'warm', 'labels') else resource.RUSAGE_SELF
     print(json.dumps(figures | dict(peak_mb=resource.getrusage(who).ru_maxrss//1024), default=float))
 
 def instructions():

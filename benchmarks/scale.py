@@ -104,17 +104,22 @@ def many_photos(folder, n):
         blocks.resize((40, 40), Image.Resampling.BICUBIC).save(folder/f'class {i % 10}'/f'{i:06}.jpg', quality=80)
     return folder
 
+def anonymous(pid):
+    "MiB of a process that no file backs, so that the system cannot write them out without swap."
+    lines = Path(f'/proc/{pid}/status').read_text().splitlines()
+    return next(int(o.split()[1])/1024 for o in lines if o.startswith('RssAnon'))
+
 def peak_memory(words):
-    "Run a command; MiB of its driver and of its largest worker at most, and its seconds."
-    code, began, driver, worker = 'from petpoo.cli import main; sys.exit(main(sys.argv[1:]))', time.perf_counter(), 0, 0
+    "Run a command; MiB of its driver, of them anonymous, and of its largest worker at most, and its seconds."
+    code, began, most = 'from petpoo.cli import main; sys.exit(main(sys.argv[1:]))', time.perf_counter(), (0, 0, 0)
     child = start_python(code, *map(str, words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while child.poll() is None:
-        with contextlib.suppress(KeyError): # it has just ended
+        with contextlib.suppress(KeyError, OSError, StopIteration): # it has just ended
             own, others = resident(child.pid)
-            driver, worker = max(driver, own), max([worker, *others])
-        time.sleep(.3)
+            most = tuple(map(max, most, (own, anonymous(child.pid), max([0, *others]))))
+        time.sleep(.1)
     if child.returncode: sys.exit(f'{words[0]} failed: {child.stderr.read().decode()[-3000:]}')
-    return driver, worker, time.perf_counter() - began
+    return *most, time.perf_counter() - began
 
 def memory(args, here):
     "Peak memory of score and audit on a tenth of the rows, and on all of them."
@@ -127,9 +132,10 @@ def memory(args, here):
         engine = '--engine', args.engine, '--workers', 2
         for words in (('score', bundle, table, '--out', here/f'score {n}', *engine),
                       ('audit', table, '--out', here/f'audit {n}', *engine)):
-            driver, worker, seconds = peak_memory(words)
+            driver, own, worker, seconds = peak_memory(words)
             where = f'{args.engine}, 2 workers, {seconds:.0f} s'
             note('memory', f'{words[0]}, driver at most', driver, 'MiB', n, where)
+            note('memory', f'{words[0]}, driver at most, anonymous', own, 'MiB', n, where)
             note('memory', f'{words[0]}, largest worker at most', worker, 'MiB', n, where)
 
 SLOW = '''

@@ -33,6 +33,8 @@ from .train.models import *
 from .train.checkpoints import *
 from .train.training import *
 from .train.features import *
+from .train.vectors import *
+from .train.folds import *
 from .train.heads import *
 from .train.regression import *
 from .train.evidence import *

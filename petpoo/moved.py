@@ -22,8 +22,9 @@ _MOVED = { # module of 0.1 -> modules of 0.2, those that import the least first
     'duplicates': 'data.alike data.duplicates',
     'audit': 'data.cleaning data.shortcuts data.labels data.checks data.audit data.review',
     'pipeline': 'train.pipeline train.inputs',
-    'training': 'train.pipeline train.models train.callbacks train.checkpoints train.training train.phases',
-    'features': 'train.features train.heads train.phases',
+    'training': 'train.packaged train.pipeline train.models train.callbacks train.checkpoints train.training '
+                'train.phases',
+    'features': 'train.vectors train.features train.folds train.heads train.phases',
     'pethead': 'train.evidence train.pethead train.phases',
     'metrics': 'evaluate.predictions evaluate.bootstrap evaluate.scores evaluate.metrics evaluate.confusion '
                'evaluate.curves evaluate.thresholds evaluate.comparison',

@@ -11,9 +11,10 @@ import bz2, gzip, hashlib, io, json, lzma, os, re, tarfile, threading, zipfile, 
 from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple
+from .copies import ask_storage, local_copy, remove_old_copies
 from .core import PetpooError, atomic_path, cache_dir, open_file, optional_import
 from .names import first_line
-from .storage import filesystem, scheme_of
+from .storage import scheme_of
 
 # %% ../nbs/00b_places.ipynb #26f0bbfe
 _INSIDE = re.compile(r'(zip|tar|parquet)://(.+)::(?:file://)?(.+)', re.DOTALL)
@@ -57,6 +58,7 @@ def file_state(
 
 def _keep_open(kind, file, open_it):
     "An archive that is open already, or opened now."
+    file = local_copy(file)
     key = os.getpid(), kind, file, file_state(file)
     with _LOCK:
         if key not in _OPEN: _OPEN[key] = open_it(file)
@@ -120,7 +122,6 @@ def _tar_index(file):
 # %% ../nbs/00b_places.ipynb #621fbc6b
 _COMPRESSED = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ\0': lzma.open} # first bytes -> how to open it
 _MOST_GROWTH, _LEAST_ALLOWED = 20, 256 << 20
-_MOST_UNPACKED = 32 << 30 # bytes of all copies
 
 def _decompressor(file):
     "How to open a compressed file; None if it is not compressed."
@@ -135,14 +136,6 @@ def _copy_limited(source, target, most, file):
         target.write(block)
 
 # %% ../nbs/00b_places.ipynb #180e5be2
-def _remove_old_copies(folder, keep):
-    "Remove the least recently used copies beyond the limit."
-    copies = sorted(folder.glob('*.tar'), key=lambda o: o.stat().st_atime, reverse=True)
-    total = 0
-    for o in copies:
-        total += o.stat().st_size
-        if total > _MOST_UNPACKED and o != keep: o.unlink(missing_ok=True)
-
 def _plain_tar(file):
     "The file itself, or its unpacked copy if it is compressed."
     open_it = _decompressor(file)
@@ -155,7 +148,7 @@ def _plain_tar(file):
             _copy_limited(source, target, most, file)
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as e:
         raise PetpooError(f'{file} is a damaged archive: {first_line(e)}') from e
-    _remove_old_copies(copy.parent, copy)
+    remove_old_copies(copy.parent, copy)
     return str(copy)
 
 # %% ../nbs/00b_places.ipynb #6a1b6170
@@ -211,7 +204,7 @@ class _Parquet:
 
 # %% ../nbs/00b_places.ipynb #2d51744f
 def open_parquet(
-    file: str|Path, # a Parquet file
+    file: str|Path, # a Parquet file, here or at an address
 ): # its `pyarrow.parquet.ParquetFile`
     "Open a Parquet file. Raises `PetpooError` if it is none, or if pyarrow is not installed."
     try: return _keep_open('parquet', str(file), _Parquet).file
@@ -227,21 +220,10 @@ def _parquet_bytes(place):
     return data[:MAX_MEMBER]
 
 # %% ../nbs/00b_places.ipynb #26532a60
-def _stored(path):
-    "fsspec's file system of an address, and the path there. Raises `OSError` for a web address."
-    if scheme_of(path) in ('http', 'https'): raise OSError(22, 'is a web address, which is not opened here', str(path))
-    return filesystem(os.fspath(path))
-
-def _ask_storage(path, ask):
-    "What a function of a file system and a path there returns. Raises `OSError`."
-    try: return ask(*_stored(path))
-    except (FileNotFoundError, PermissionError): raise
-    except Exception as e: raise OSError(5, first_line(e), str(path)) from e
-
 def _stored_bytes(path):
     def read(fs, there):
         with fs.open(there, 'rb') as f: return f.read(MAX_MEMBER)
-    return _ask_storage(path, read)
+    return ask_storage(path, read)
 
 # %% ../nbs/00b_places.ipynb #ebb225c0
 _BYTES = dict(zip=_zip_bytes, tar=_tar_bytes, parquet=_parquet_bytes)
@@ -266,7 +248,7 @@ def place_size(
 ) -> int: # bytes; of a photo inside another file at most `MAX_MEMBER`
     "The size of a photo. Raises `OSError` if it does not exist."
     if not is_fetched(path): return os.stat(path).st_size
-    if not place_of(path): return _ask_storage(path, lambda fs, there: fs.size(there))
+    if not place_of(path): return ask_storage(path, lambda fs, there: fs.size(there))
     with open_place(path) as f: return f.seek(0, os.SEEK_END)
 
 def is_place(
@@ -282,10 +264,11 @@ def is_place(
 _OFFICE = '.xlsx .xlsm .docx .pptx .ods .odt .epub .jar .npz .whl'.split()
 
 def archive_kind(
-    file: str|Path, # an ordinary file
+    file: str|Path, # an ordinary file, or the address of one
 ) -> str: # 'zip', 'tar', or '' for anything else
     "Is a file a zip, or a tar, compressed or not?"
     if os.path.splitext(file)[1].lower() in _OFFICE: return ''
+    file = local_copy(file)
     with open_file(file) as f: head = f.read(512)
     if head.startswith((b'PK\3\4', b'PK\5\6')): return 'zip'
     if head[257:262] == b'ustar': return 'tar'
@@ -297,7 +280,7 @@ def archive_kind(
 
 # %% ../nbs/00b_places.ipynb #11c458bd
 def archive_names(
-    file: str|Path, # a zip or a tar
+    file: str|Path, # a zip or a tar, here or at an address
 ) -> list[str]: # the names of its files
     "List the files in an archive. Raises `PetpooError` if it is damaged."
     try:

@@ -46,5 +46,5 @@ def progress(
 ): # a `tqdm` bar, which yields the same items
     "Loop with a progress bar: count, rate and time left."
     from tqdm import tqdm
-    if _hidden or sys.stderr is None: return tqdm(iterable, total=total, disable=True, **options)
+    if _hidden or sys.stderr is None: return tqdm(iterable, total=total, **options | dict(disable=True))
     return tqdm(iterable, total=total, desc=what, unit=unit, **_bar_options(), **options)

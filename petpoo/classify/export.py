@@ -172,8 +172,10 @@ def _outputs_for(learn, clf, paths):
     "What the network returns for photos, if possible by cached features, and the rows that could be read."
     if knows_features(learn) and 'eight_bit' not in clf.config:
         with contextlib.suppress(PetpooError): # a file has vanished
-            x = torch.from_numpy(get_features(learn, paths)[:, 0].astype(np.float32))
-            return dict(zip(OUTPUTS, head_outputs(learn.model[1], x))), np.arange(len(paths))
+            features = get_features(learn, paths)[:, 0]
+            blocks = (torch.from_numpy(features[k:k+4096].astype(np.float32)) for k in range(0, len(paths), 4096))
+            found = [head_outputs(learn.model[1], o) for o in blocks] # not all in memory at once
+            return dict(zip(OUTPUTS, map(np.concatenate, zip(*found)))), np.arange(len(paths))
     return raw_outputs(clf.engine, clf.config, paths)
 
 def _calibrate_bundle(folder, config, learn, paths, truth, threshold, rule):

@@ -18,7 +18,7 @@ from PIL import Image
 from .bundle import read_config
 from .graph import FEATURES
 from .gallery import draw_answers, small_copy
-from .heat import heat_html, heat_overlay
+from .heat import heat_html, heat_of, heat_overlay, random_covers
 from .prediction import Prediction, make_prediction
 from .runtime import fastest, make_engine
 from ..coats import with_coat
@@ -266,32 +266,22 @@ def predictions(self: Classifier,
 class Explanation:
     "A photo, and how much each part of it supports an answer; displays the photo, coloured where it does."
     image: Image.Image # as the network sees it
-    heat: np.ndarray # (grid, grid): fall of the margin when that part is covered, in nats
+    heat: np.ndarray # (grid, grid): what each part adds to the margin, in nats
     of: str # a class, a species, or a species with its coat
     p: float # its probability with nothing covered
 
     def overlay(self) -> Image.Image: # of the size of `image`
-        "The photo in grey, coloured where covering lowers the margin most."
+        "The photo in grey, coloured where it adds most to the margin."
         return heat_overlay(self.image, self.heat)
 
     def __repr__(self): return f'Explanation of {self.of} ({self.p:.0%})'
     def _repr_html_(self): return heat_html(self.image, self.heat, self.of)
 
 # %% ../../nbs/30_inference.ipynb #bb9e3467
-def _spans(n, grid):
-    "Where the covers start and end on a side of `n` pixels: half a cell beyond their cell on both ends."
-    edges = np.linspace(0, n, grid + 1)
-    reach = edges[1]/2
-    return [(max(0, round(a - reach)), round(b + reach)) for a, b in zip(edges, edges[1:])]
-
-def _covered(x, grid):
-    "Yield copies of the prepared photo, each with another part set to the mean colour."
-    rows, columns = (_spans(n, grid) for n in x.shape[1:])
-    for top, bottom in rows:
-        for left, right in columns:
-            hidden = x.copy()
-            hidden[:, top:bottom, left:right] = 0
-            yield hidden
+def _covered(x, covers):
+    "Yield copies of the prepared photo, each with the cells of a cover set to the mean colour."
+    rows, columns = (np.arange(n)*covers.shape[1]//n for n in x.shape[1:])
+    for cover in covers: yield np.where(cover[rows[:, None], columns], np.float32(0), x)
 
 # %% ../../nbs/30_inference.ipynb #6741ae95
 def _coat_groups(config):
@@ -339,9 +329,9 @@ def explain(self: Classifier,
     _check_count(grid, 'grid')
     ready = preprocess(x, self.config)
     of, output, groups = _explained(self, self._answer_batch(ready[None])[0], of)
-    batches = _in_batches(chain([ready], _covered(ready, grid)), 4)
+    covers = random_covers(grid)
+    batches = _in_batches(chain([ready], _covered(ready, covers)), 4)
     values = np.concatenate([self._run_graph(np.stack(o))[output] for o in batches])
     if output == 'logits': values = values/self.config['temperature']
     margins, p = _margins(values, groups, of)
-    heat = margins[0] - margins[1:].reshape(grid, grid)
-    return Explanation(_to_image(ready, self.config), heat, of, float(p[0]))
+    return Explanation(_to_image(ready, self.config), heat_of(margins[1:], covers), of, float(p[0]))

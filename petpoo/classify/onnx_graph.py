@@ -114,7 +114,8 @@ def _ask_learner(learn, batches):
     "The outputs of a learner's network for batches of prepared images."
     body = learn.model[0].eval()
     device = next(body.parameters()).device
-    with torch.no_grad(): found = [head_outputs(learn.model[1], body(x.to(device))) for x in batches]
+    with torch.no_grad(): # two photos at a time take little memory
+        found = [head_outputs(learn.model[1], body(o.to(device))) for x in batches for o in x.split(2)]
     return [np.concatenate(o) for o in zip(*found)]
 
 def _on_noise(learn, clf, n=32):

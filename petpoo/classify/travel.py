@@ -6,7 +6,7 @@
 __all__ = ['is_remote', 'fetch_bundle', 'publish_bundle']
 
 # %% ../../nbs/29d_travel.ipynb #d88ecedb
-import hashlib, os, re, shutil, time, warnings
+import hashlib, os, re, shutil, threading, time, warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -141,14 +141,29 @@ def _alone(home):
         if fd is not None: os.close(fd)
 
 # %% ../../nbs/29d_travel.ipynb #5c1dcb87
+_ANSWER_TIME = 5 # seconds to wait for an address whose bundle is in the cache
+
+def _answer_in_time(address, read):
+    "Call `read`. Raises what it raises, or `PetpooError` after `_ANSWER_TIME`; it then goes on unheard."
+    errors = []
+    def work():
+        try: read()
+        except Exception as e: errors.append(e)
+    thread = threading.Thread(target=work, daemon=True) # one that would be waited for at the end would be no help
+    thread.start()
+    thread.join(_ANSWER_TIME)
+    if thread.is_alive(): raise PetpooError(f'{shown(address)} has not answered for {_ANSWER_TIME} seconds')
+    if errors: raise errors[0]
+
 def _config_or_copy(address, read, file, copies):
     "Read `config.json` from an address; returns a copy of the bundle instead if the address does not answer."
-    try: read(file.name, file, MAX_CONFIG)
+    if not copies: return read(file.name, file, MAX_CONFIG)
+    try: _answer_in_time(address, lambda: read(file.name, file, MAX_CONFIG))
     except PetpooError as e:
-        if not copies: raise
         warnings.warn(f'{e}: using the copy in {copies[0]}', stacklevel=5)
         return copies[0]
 
+# %% ../../nbs/29d_travel.ipynb #b4059583
 def _current(address, home):
     "A copy of the bundle that is at an address now."
     read, copies = _reader(address), _copies(home)

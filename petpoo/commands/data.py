@@ -15,35 +15,52 @@ from .options import (
 from ..names import count
 
 # %% ../../nbs/50e_data.ipynb #29e61ee4
-def _label_model(found, arch='tf_efficientnet_lite2'):
-    "An untrained learner for the images of an audit that were readable; its body makes the features."
-    from petpoo.data.table import check_table, split_table
+_BODY = 'tf_efficientnet_lite2'
+
+def _begin_with_features(table):
+    from petpoo.train.ahead import start_features
+    start_features(_BODY, table['path'])
+
+def _good_images(found):
+    "The images of an audit that can be read."
+    from petpoo.data.table import check_table
+    return check_table(found.table[(found.measures['fault'] == '').to_numpy()].reset_index(drop=True))
+
+def _by_torch(table):
+    "Features of images, on a GPU or another device of torch."
+    from petpoo.data.table import split_table
+    from petpoo.train.features import get_features
     from petpoo.train.models import native_size
     from petpoo.train.pipeline import get_dls
     from petpoo.train.training import get_learner
-    readable = check_table(found.table[(found.measures['fault'] == '').to_numpy()].reset_index(drop=True))
-    return get_learner(get_dls(split_table(readable), size=native_size(arch)), arch)
+    learn = get_learner(get_dls(split_table(table), size=native_size(_BODY)), _BODY)
+    return get_features(learn, table['path'])[:, 0]
 
-def _out_of_fold_table(learn):
+def _features_of(table):
+    "Features of images that can be read (n, features), without torch if possible."
+    from petpoo.train.ahead import packaged_features
+    found = packaged_features(_BODY, table['path'])
+    return _by_torch(table) if found is None else found
+
+def _out_of_fold_table(table, features):
     "Out-of-fold probabilities, as columns p_<class> beside path."
-    import pandas as pd
-    from petpoo.train.heads import out_of_fold
-    rarest = learn.dls.table['label'].value_counts().min()
-    probs = out_of_fold(learn, folds=min(5, max(2, rarest)))
-    names = [f'p_{o}' for o in learn.dls.spec.classes]
-    return pd.DataFrame(probs, columns=names).assign(path=learn.dls.table['path'].to_numpy())
-
-# %% ../../nbs/50e_data.ipynb #c1ca8f18
-def _features_of(learn, table):
-    "Features of the images of a table (images, features), 0 where an image cannot be read."
     import numpy as np
     import pandas as pd
-    from petpoo.train.features import get_features
-    known = learn.dls.table['path']
-    found = get_features(learn, known)[:, 0]
-    features = np.zeros((len(table), found.shape[1]), np.float32)
-    features[pd.Index(table['path']).get_indexer(known)] = found
-    return features
+    from petpoo.classify.calibration import calibrated_out_of_fold
+    from petpoo.train.folds import cross_predict, group_numbers
+    classes, truth, n = np.unique(table['label'].to_numpy(str), return_inverse=True, return_counts=True)
+    logits = cross_predict(features, table['label'], group_numbers(table), min(5, max(2, n.min())))
+    probs = calibrated_out_of_fold(logits, truth)
+    return pd.DataFrame(probs, columns=[f'p_{o}' for o in classes]).assign(path=table['path'])
+
+# %% ../../nbs/50e_data.ipynb #c1ca8f18
+def _for_all(features, table, known):
+    "The features of images in `known`, as a row for each image of a table; 0 for the others."
+    import numpy as np
+    import pandas as pd
+    found = np.zeros((len(table), features.shape[1]), np.float32)
+    found[pd.Index(table['path']).get_indexer(known)] = features
+    return found
 
 # %% ../../nbs/50e_data.ipynb #ac011ef8
 _AUDIT_FILES = {
@@ -90,12 +107,14 @@ def audit_command(
     from petpoo.data.layouts import read_table
     table, out = read_table(args.data, **layout_options(args)), Path(args.out)
     for note in table.attrs.get('notes', []): say(note)
+    if args.labels: _begin_with_features(table)
     measured = _measure_with_engine(args, table, out)
     found, features = audit(table, measured=measured), None
     if args.labels:
-        learn = _label_model(found)
-        found = audit(table, _out_of_fold_table(learn), measured)
-        features = _features_of(learn, found.table)
+        known = _good_images(found)
+        vectors = _features_of(known)
+        found = found.check_labels(_out_of_fold_table(known, vectors))
+        features = _for_all(vectors, found.table, known['path'])
     print(f'{count(len(found.table), "image")} in {args.data}')
     _say_audit(found)
     _write_audit(found, out, features)

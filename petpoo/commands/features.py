@@ -35,14 +35,12 @@ def _worker_for(learn, graph):
     return BodyWorker(graph, body_key(learn), spec.size, spec.resize, spec.mean, spec.std)
 
 # %% ../../nbs/50ba_train_features.ipynb #96917b86
-_LEAST_LIMIT = 2 << 30 # that the feature cache holds by default
-
 def _store(cache, blocks, body, n):
     "Put features into the cache, which grows with their number."
     from petpoo.train.features import feature_key
     for block in blocks:
         bytes_each = max((o.nbytes for o in block.values()), default=0)
-        cache.limit = max(_LEAST_LIMIT, 2*n*bytes_each)
+        cache.limit = max(cache.limit, 2*n*bytes_each)
         cache.put({feature_key(content, body): o for content, o in block.items()})
 
 def features_on_engine(

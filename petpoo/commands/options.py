@@ -67,7 +67,8 @@ def share_option(
 BUNDLE_HELP = ("a classifier: the folder of a run or a bundle, 'packaged' (the one that comes with petpoo), "
                "'latest' (the newest run in ./runs), or an address: hf://OWNER/NAME, s3://... or https://...")
 DATA_HELP = ('labelled photos: a folder, an archive (zip, tar), a table of labels, or Parquet or WebDataset shards, '
-             'whose layout is recognised and printed; a folder or a CSV in object storage (s3://bucket/pets); or a '
+             'whose layout is recognised and printed; any of these in object storage (s3://bucket/pets), archives '
+             'also at a web address; or a '
              'public set: fastai:PETS, torchvision:OxfordIIITPet or hf://datasets/OWNER/NAME')
 
 # %% ../../nbs/50_options.ipynb #94e3cdce

@@ -50,6 +50,12 @@ def _check_network(args):
         from petpoo.train.models import make_body
     make_body(args.arch, args.recipe != 'baseline', args.size and height_width(args.size))
 
+def _start_features(args, table):
+    "Begin with the features, unless other processes will compute them or there will be none."
+    from petpoo.train.ahead import start_features
+    alone = not (args.engine or args.workers) # a process that is forked must not hold a lock of a thread
+    if alone and args.recipe != 'baseline': start_features(args.arch, table['path'], args.size, args.resize)
+
 def _cleaned(table, cleaning):
     "Apply a cleaning list, if there is one."
     if not cleaning: return table
@@ -71,6 +77,7 @@ def load_images(
     data = args.data or sample_folder()
     table = read_table(data, **layout_options(args))
     table = _cleaned(table, args.cleaning)
+    _start_features(args, table)
     notes, stop = table.attrs.get('notes', []), Event()
     with ThreadPoolExecutor(1) as pool:
         checked = pool.submit(drop_unreadable, table, stop)
@@ -258,7 +265,7 @@ def run_images(
 # %% ../../nbs/50a_runs.ipynb #d915b5be
 def _can_be_open(args, spec):
     "Whether the head for an open world fits: several breeds of cats and of dogs, bodies with an ImageNet layer."
-    from petpoo.train.models import PACKAGED
+    from petpoo.train.packaged import PACKAGED
     kinds = Counter(spec.species[o] for o in spec.classes)
     plain = args.recipe == 'quick' and args.target == 'label' and not args.balance
     return plain and {*args.arch.split('+')} <= {*PACKAGED} and kinds['cat'] > 1 < kinds['dog'] and len(kinds) == 2

@@ -19,12 +19,11 @@ from ..names import count, few
 
 # %% ../../nbs/50b_train.ipynb #c2269c5a
 def _compute_features(learn):
-    "Compute the features of all images, and say how long it took."
+    "Compute the features of all images, or wait for them, and say how long it took."
     from petpoo.train.features import get_features
     began = time.perf_counter()
     get_features(learn, learn.dls.table['path'])
-    n, seconds = len(learn.dls.table), time.perf_counter() - began
-    say(f'Computed the features of {n:,} images in {seconds:.1f} s ({n/seconds:.0f} images/s, cached ones included)')
+    say(f'Features of {len(learn.dls.table):,} images: ready after {time.perf_counter() - began:.1f} s')
 
 def _say_losses(history):
     last = history.iloc[-1]

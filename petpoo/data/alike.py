@@ -22,18 +22,27 @@ from ..image import read_image
 # %% ../../nbs/02g_alike.ipynb #abc527fd
 REACH = .23 # distance of candidates; covers 2,880 planted duplicates, 99% of 600 made from photographs are within .18
 _CUTS, _CELL, _NEXT = 40, .6, 4 # cuts of space; width of a cell; how many of the following points are compared
+_BLOCK = 1 << 14 # rows that are computed at once, which bounds the memory
+
+def _in_blocks(f, *arrays):
+    "What `f` returns for arrays of many rows, a block of rows at a time."
+    starts = range(0, max(len(arrays[0]), 1), _BLOCK)
+    return np.concatenate([f(*(o[k:k+_BLOCK] for o in arrays)) for k in starts])
 
 def _one_cut(points, rng):
     "Pairs of close points in one cell of a random cut: arrays of positions a < b and distance."
     k = max(1, round(math.log(len(points), 4)))
-    along = points @ rng.normal(size=(points.shape[1], k+1)).astype(np.float32) / _CELL
-    cell = np.floor(along[:, :k] + rng.random(k)).astype(np.int64) @ rng.integers(1, 2**62, k)
+    along = points @ (rng.normal(size=(points.shape[1], k+1)).astype(np.float32))
+    along /= _CELL
+    shift, weight = rng.random(k), rng.integers(1, 2**62, k)
+    cell = _in_blocks(lambda o: np.floor(o[:, :k] + shift).astype(np.int64) @ weight, along)
     order = np.lexsort((along[:, k], cell))
     for step in range(1, _NEXT+1):
         a, b = order[:-step], order[step:]
         a, b = a[same := cell[a] == cell[b]], b[same]
-        distance = np.sqrt(((points[a] - points[b])**2).sum(1))
-        yield np.stack([np.minimum(a, b), np.maximum(a, b), distance])[:, distance < REACH]
+        distance = _in_blocks(lambda a, b: np.sqrt(((points[a] - points[b])**2).sum(1)), a, b)
+        a, b, distance = (o[distance < REACH] for o in (a, b, distance))
+        yield np.stack([np.minimum(a, b), np.maximum(a, b), distance])
 
 # %% ../../nbs/02g_alike.ipynb #611d7ba7
 def _nearest_few(pairs):
@@ -52,7 +61,7 @@ def _as_candidates(a, b, apart, n):
 def _candidates(minis):
     "Pairs that may be duplicates."
     points, rng = mini_points(minis), np.random.default_rng(0)
-    points = np.concatenate([points, mirrored_points(points)]).astype(np.float32)
+    points = np.concatenate([points, mirrored_points(points)])
     a, b, apart = np.concatenate([o for _ in range(_CUTS) for o in _one_cut(points, rng)], axis=1)
     return _as_candidates(a.astype(int), b.astype(int), apart, len(minis))
 
@@ -62,8 +71,8 @@ _DIFFERENT = 10 # bits of 64
 
 def _hash_candidates(minis):
     "Pairs that may be duplicates, among many pictures."
-    points = mini_points(minis, BITS)
-    hashes = np.concatenate([as_hashes(points), as_hashes(mirrored_points(points))])
+    hashes = np.concatenate([_in_blocks(lambda o: as_hashes(mini_points(o, BITS)), minis),
+                             _in_blocks(lambda o: as_hashes(mirrored_points(mini_points(o, BITS))), minis)])
     a, b = close_pairs(hashes, _DIFFERENT).T
     return _as_candidates(a, b, hamming(hashes[a], hashes[b]), len(minis))
 

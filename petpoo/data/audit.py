@@ -7,7 +7,7 @@ __all__ = ['KINDS', 'Audit', 'audit']
 
 # %% ../../nbs/03d_audit.ipynb #18aa8960
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -68,12 +68,14 @@ class Audit:
 Audit.giveaways = old_name('giveaways', 'shortcut_features') # type: ignore[attr-defined]
 
 # %% ../../nbs/03d_audit.ipynb #689af40e
-def _with_labels(issues, table, suspects):
+def _with_labels(issues, table, suspects=None):
     "The issues with the label of each image and, if there are suspects, what the model predicted."
     known = dict(label=table.label)
     if suspects is not None: known |= dict(predicted=suspects.predicted, confidence=suspects.confidence)
+    rows = np.flatnonzero(table.path.isin(issues.path)) # few of millions
     for column, values in known.items():
-        issues[column] = issues.path.map(dict(zip(table.path, values))).fillna(issues[column])
+        meant = dict(zip(table.path.iloc[rows], values.iloc[rows]))
+        issues[column] = issues.path.map(meant).fillna(issues[column])
     return issues
 
 def _worst_first(issues):
@@ -83,6 +85,15 @@ def _worst_first(issues):
     return issues.reset_index(drop=True)[ISSUES]
 
 # %% ../../nbs/03d_audit.ipynb #8d791d55
+@patch
+def check_labels(self: Audit,
+    probs: np.ndarray|pd.DataFrame, # for `suspect_labels`, out-of-fold
+) -> Audit: # another one
+    "The audit with suspect labels."
+    suspects = suspect_labels(self.table, probs)
+    issues = pd.concat([self.issues, label_issues(self.table, suspects)], ignore_index=True)
+    return replace(self, issues=_worst_first(_with_labels(issues, self.table, suspects)), suspects=suspects)
+
 def audit(
     table: pd.DataFrame, # the data table
     probs: np.ndarray|pd.DataFrame|None = None, # for `suspect_labels`, out-of-fold; None: labels are not checked
@@ -92,12 +103,11 @@ def audit(
     table = check_table(table).drop_duplicates('path', ignore_index=True)
     measures, minis = measured or measure_images(table.path.tolist())
     twins, balances, given = find_twins(measures, minis), class_balances(table), shortcut_features(table, measures)
-    suspects = None if probs is None else suspect_labels(table, probs)
-    found = [image_issues(measures), twin_issues(table, twins), balance_issues(balances), shortcut_issues(given)]
-    if suspects is not None: found.append(label_issues(table, suspects))
-    issues = _with_labels(pd.concat(found, ignore_index=True), table, suspects)
+    issues = [image_issues(measures), twin_issues(table, twins), balance_issues(balances), shortcut_issues(given)]
+    issues = _worst_first(_with_labels(pd.concat(issues, ignore_index=True), table))
     grouped = table.assign(group=group_twins(table, measures, twins))
-    return Audit(_worst_first(issues), grouped, measures, balances, given, suspects)
+    found = Audit(issues, grouped, measures, balances, given)
+    return found if probs is None else found.check_labels(probs)
 
 # %% ../../nbs/03d_audit.ipynb #e934c624
 @patch

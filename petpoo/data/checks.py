@@ -6,14 +6,14 @@
 __all__ = ['CHECKS', 'Check', 'image_issues', 'class_balances', 'balance_issues']
 
 # %% ../../nbs/03c_checks.ipynb #c62742a6
-import math, os
+import math
 from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from .measures import issue_rows, issue_score
 from .balance import class_balance
 from ..decode import SUFFIXES
-from ..names import count, file_name
+from ..names import count, suffix_of
 
 # %% ../../nbs/03c_checks.ipynb #de028ceb
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _colour_share(m):
 # %% ../../nbs/03c_checks.ipynb #d3de5ed3
 def _relative(m):
     "The measures of readable images, with columns that are derived from them."
-    suffix, contrast = m.path.map(lambda o: os.path.splitext(file_name(o))[1].lower()), m.brightest - m.darkest
+    suffix, contrast = m.path.map(suffix_of), m.brightest - m.darkest
     short, long = m[['width', 'height']].min(axis=1), m[['width', 'height']].max(axis=1)
     return m.assign(
         contrast=contrast, edge=m.edge.where(contrast >= .05), slope=1/m.edge, grey=_colour_share(m),

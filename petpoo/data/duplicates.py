@@ -9,7 +9,8 @@ __all__ = ['CERTAIN', 'near_duplicates', 'find_twins', 'group_twins', 'twin_issu
 import numpy as np
 import pandas as pd
 from .alike import SAME, look_alikes, verify
-from .measures import issue_rows, issue_score
+from .cache import file_array
+from .measures import BATCH, issue_rows, issue_score
 from ..names import file_name, shown
 
 # %% ../../nbs/02h_duplicates.ipynb #20d7dd3e
@@ -23,12 +24,18 @@ def near_duplicates(
 # %% ../../nbs/02h_duplicates.ipynb #9e770bd1
 def _equal_files(measures):
     "Pairs of readable images with the same checksum, each with the first of them."
-    first = measures.groupby('sha256').path.transform(lambda o: o.index[0])
-    same = np.flatnonzero((measures.fault == '') & (first != measures.index))
-    i = first.iloc[same].to_numpy(int)
-    return pd.DataFrame(dict(i=i, j=same, mirrored=False, unlike=0., exact=True))
+    same = measures.sha256.duplicated().to_numpy()
+    first = np.flatnonzero(~same)[pd.factorize(measures.sha256)[0]]
+    j = np.flatnonzero((measures.fault == '').to_numpy() & same)
+    return pd.DataFrame(dict(i=first[j], j=j, mirrored=False, unlike=0., exact=True))
 
 # %% ../../nbs/02h_duplicates.ipynb #0786082e
+def _minis_of(minis, rows):
+    "Some of the miniatures, in a temporary file of their own."
+    chosen = file_array(max(len(rows), 1), *minis.shape[1:], dtype=np.uint8)
+    for k in range(0, len(rows), BATCH): chosen[k:k+BATCH] = minis[rows[k:k+BATCH]]
+    return chosen[:len(rows)]
+
 def find_twins(
     measures: pd.DataFrame, # from `measure_images`
     minis: np.ndarray, # from `measure_images`
@@ -36,7 +43,7 @@ def find_twins(
     "Find pairs of images that are the same file or the same picture."
     has_contrast = measures.brightest - measures.darkest > .05
     comparable = np.flatnonzero((measures.fault == '') & ~measures.sha256.duplicated() & has_contrast)
-    near = near_duplicates(minis[comparable], measures.path.to_numpy()[comparable]).assign(exact=False)
+    near = near_duplicates(_minis_of(minis, comparable), measures.path.to_numpy()[comparable]).assign(exact=False)
     near[['i', 'j']] = comparable[near[['i', 'j']].to_numpy(int)]
     equal = _equal_files(measures)
     return pd.concat([equal, near[equal.columns]], ignore_index=True) if len(near) else equal
@@ -65,9 +72,12 @@ def group_twins(
     leader, named = _group_links(table)
     i, j = np.r_[twins.i, leader].astype(int), np.r_[twins.j, named].astype(int)
     part = pd.Series(_components(len(table), i, j))
-    old = table.group.where(table.group != '').groupby(part).transform('first')
-    new = ('same-' + measures.sha256.str[:12]).groupby(part).transform('first')
-    return old.fillna(new).where(part.groupby(part).transform('size') > 1, table.group)
+    part = part[part.duplicated(keep=False)]
+    group, known = table.group.copy(), table.group[part.index]
+    old = known.where(known != '').groupby(part).transform('first')
+    new = ('same-' + measures.sha256[part.index].str[:12]).groupby(part).transform('first')
+    group[part.index] = old.fillna(new)
+    return group
 
 # %% ../../nbs/02h_duplicates.ipynb #33dc4e7e
 CERTAIN = .75 # the score from which two pictures are certainly the same
@@ -104,8 +114,8 @@ def _held_out_partners(table, closest, same, strict):
 def _straddling(table, closest, same, strict):
     "Images whose duplicate is in a split that is held out more strictly."
     i, j, score = _held_out_partners(table, closest, same, strict)
-    split, names = table.split, table.path.map(file_name).map(shown)
-    verdict = [f'is in {split[a]}, and the same picture is in {split[b]}: {names[b]}' for a, b in zip(i, j)]
+    split, names = table.split, table.path[j].map(file_name).map(shown)
+    verdict = [f'is in {split[a]}, and the same picture is in {split[b]}: {name}' for a, b, name in zip(i, j, names)]
     action = np.where(score >= CERTAIN, 'drop', 'look')
     return issue_rows(table.path[i], kind='split_leak', score=score, verdict=verdict,
                       partner=table.path[j], action=action)
@@ -113,11 +123,12 @@ def _straddling(table, closest, same, strict):
 # %% ../../nbs/02h_duplicates.ipynb #c43b169e
 def _two_labels(table, closest):
     "Images whose duplicate has another label."
-    label, names = table.label.map(shown), table.path.map(file_name).map(shown)
     differ = table.label.to_numpy()[closest.i] != table.label.to_numpy()[closest.j]
     rows = closest[differ].drop_duplicates('i')
-    verdict = [f'is labelled {label[i]}, and the same picture is labelled {label[j]}: {names[j]}'
-               for i, j in zip(rows.i, rows.j)]
+    labels, others = (table.label[o].map(shown) for o in (rows.i, rows.j))
+    names = table.path[rows.j].map(file_name).map(shown)
+    verdict = [f'is labelled {a}, and the same picture is labelled {b}: {name}'
+               for a, b, name in zip(labels, others, names)]
     return issue_rows(table.path[rows.i], kind='label_conflict', score=rows.score, verdict=verdict,
                       partner=table.path[rows.j])
 

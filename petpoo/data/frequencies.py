@@ -38,14 +38,14 @@ def mini_points(
     from scipy.fft import dctn
     i, j = low_frequencies(n=frequencies)
     blocks = [minis[k:k+4096] for k in range(0, len(minis), 4096)]
-    parts = [dctn(normal_minis(o), axes=(1, 2), norm='ortho')[:, i, j] for o in blocks]
-    return np.concatenate(parts) / MINI if parts else np.zeros((0, frequencies), np.float32)
+    parts = [dctn(normal_minis(o), axes=(1, 2), norm='ortho')[:, i, j]/MINI for o in blocks]
+    return np.concatenate(parts) if parts else np.zeros((0, frequencies), np.float32)
 
 def mirrored_points(
     points: np.ndarray, # from `mini_points`
 ) -> np.ndarray: # of the same shape
     "The points of the mirrored pictures."
-    return points * np.where(low_frequencies(n=points.shape[1])[1] % 2, -1, 1)
+    return points * np.where(low_frequencies(n=points.shape[1])[1] % 2, -1, 1).astype(points.dtype)
 
 # %% ../../nbs/02fb_frequencies.ipynb #34513ae3
 def as_hashes(

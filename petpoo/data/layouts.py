@@ -10,7 +10,8 @@ import os, re
 from pathlib import Path
 import pandas as pd
 from ..core import PetpooError, nearest, optional_import
-from .files import IMAGE_FOLDERS, find_folder, list_images, list_place
+from .download import fetch_archive
+from .files import ARCHIVES, IMAGE_FOLDERS, find_folder, list_images, list_place
 from .folders import labelled_images, split_of
 from .lists import read_table_file, table_hint
 from .public import is_public, public_set
@@ -18,7 +19,7 @@ from .published import read_oxford
 from .registry import LAYOUTS, How, data_table, read_folders, read_label_from, without_untrained
 from .shards import is_photo_parquet, read_parquet_files
 from .table import COLUMNS, add_notes, species_of
-from ..names import class_name, count, few
+from ..names import class_name, count, few, file_name
 from ..places import archive_kind, is_place, map_file
 from ..storage import clear_errors, join, open_anywhere, scheme_of
 from ..tables import read_csv
@@ -220,17 +221,21 @@ def _ours_or_theirs(file, how):
         return table, 'a table of paths and labels'
     return data_table(reading.rows, reading.notes, file), 'a table of labels'
 
+def _read_photo_parquet(file, how):
+    "A table from a Parquet file with photos, here or at an address."
+    reading = read_parquet_files({file_name(file): file}, how)
+    return without_untrained(data_table(reading.rows, reading.notes, file), file), LAYOUTS['parquet'].title
+
 def _read_file(file, how):
     "A table from a file: our CSV, a table of another program, or a Parquet file with photos."
     if how.label_from:
         raise PetpooError(f'{file} is a table: say which column is the label with --label-col, not --label-from '
                           f'{how.label_from}')
     if not os.path.isfile(file): return csv_table(file), ''
-    if str(file).lower().endswith('.parquet') and is_photo_parquet(file):
-        reading, title = read_parquet_files({file.name: str(file)}, how), LAYOUTS['parquet'].title
-    elif _is_contract(file, how): return _ours_or_theirs(file, how)
-    else: reading, title = read_table_file(file, how), 'a table of labels'
-    return without_untrained(data_table(reading.rows, reading.notes, file), file), title
+    if str(file).lower().endswith('.parquet') and is_photo_parquet(file): return _read_photo_parquet(str(file), how)
+    if _is_contract(file, how): return _ours_or_theirs(file, how)
+    reading = read_table_file(file, how)
+    return without_untrained(data_table(reading.rows, reading.notes, file), file), 'a table of labels'
 
 # %% ../../nbs/02c_layouts.ipynb #48edae67
 def _read_place(where, how):
@@ -251,18 +256,19 @@ def _with_column(how):
 
 # %% ../../nbs/02c_layouts.ipynb #1d416fec
 def _read_address(address, how):
-    "A table from a folder, or from a table of paths and labels, at an address."
-    if address.lower().endswith(('.zip', '.tar', '.tar.gz', '.tgz')):
-        raise PetpooError(f'{address} is an archive: copy it to this machine, or give a folder or a table')
-    if not address.lower().endswith(('.csv', '.parquet')): return _read_place(address, how)
+    "A table from a folder, an archive, a Parquet file or a table of paths and labels, at an address."
+    name = address.lower()
+    if name.endswith((*ARCHIVES, '.parquet')) and scheme_of(address) in ('http', 'https'): fetch_archive(address)
+    if not name.endswith(('.csv', '.parquet')): return _read_place(address, how)
+    if name.endswith('.parquet') and is_photo_parquet(address): return _read_photo_parquet(address, how)
     if how != How():
         raise PetpooError(f'{address}: a table at an address has columns path and label, and takes no other options')
     return csv_table(address), 'a table of paths and labels'
 
 # %% ../../nbs/02c_layouts.ipynb #a1aaf3a5
 def read_table(
-    where: str|Path, # a folder, an archive, a table, a Parquet file, or an address for `public_set`; `~` is expanded;
-                     # or the address of a folder or of a table of paths and labels
+    where: str|Path, # a folder, an archive, a table or a Parquet file, here (`~` is expanded) or at an address;
+                     # or an address for `public_set`
     layout: str = '', # a name in `LAYOUTS`; '' finds out
     label_from: str = '', # 'parent', 'top', 'name:REGEX', 'path:REGEX' or 'column:NAME'
     image_col: str = '', # column of a table with the name or path of the image

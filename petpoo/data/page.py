@@ -102,7 +102,8 @@ def _kind_section(found, kind, meaning, pictures, items):
     lead, images = f'<p>{html_text(meaning[0].upper() + meaning[1:])}.</p>', rows[rows.path != '']
     general = ''.join(f'<li>{html_text(o)}</li>' for o in rows.verdict[rows.path == ''])
     body = [lead, f'<ul>{general}</ul>' if general else '']
-    labels = dict(zip(found.table.path, found.table.label))
+    meant = found.table[found.table.path.isin([*rows.path, *rows.partner])]
+    labels = dict(zip(meant.path, meant.label))
     if len(images): body.append(html_gallery(_kind_cards(images, pictures, items, labels)))
     return html_section(kind.replace('_', ' ').capitalize(), *body, id=kind, n=len(rows), kind=kind)
 

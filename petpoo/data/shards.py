@@ -72,13 +72,14 @@ def _read_tar(shard, split, names):
 # %% ../../nbs/02be_shards.ipynb #42dbc7dc
 def _tars(found):
     "Name -> path of the tars in a folder, or the tar itself."
-    if found.kind: return {found.folder.name: str(found.folder)} if found.kind == 'tar' else {}
+    if found.kind == 'tar': return {file_name(str(found.folder)): str(found.folder)}
+    if found.kind == 'zip': return {}
     return {o: path for o, path in sorted(found.files.items()) if o.lower().endswith('.tar')}
 
 def _is_webdataset(found):
     "Are there photos with a label beside them, in the first tar?"
     tars = _tars(found)
-    if not tars or not found.kind and any(found.images.values()): return False
+    if not tars or found.kind != 'tar' and any(found.images.values()): return False
     try: samples = list(_samples(archive_names(next(iter(tars.values())))))
     except (PetpooError, OSError): return False
     return bool(samples) and sum(bool(label) for _, label in samples) >= .9*len(samples)
@@ -143,8 +144,8 @@ def _read_parquet(file, split, how):
     return [(str(Place('parquet', f'{image}/{i:09}', file)), text, split) for i, text in enumerate(texts)]
 
 def _parquets(found):
-    if not found.kind: return {o: path for o, path in sorted(found.files.items()) if o.lower().endswith('.parquet')}
-    return {}
+    if found.kind in ('zip', 'tar'): return {}
+    return {o: path for o, path in sorted(found.files.items()) if o.lower().endswith('.parquet')}
 
 def is_photo_parquet(
     file: str|Path, # a Parquet file

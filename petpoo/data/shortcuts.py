@@ -6,11 +6,11 @@
 __all__ = ['PROPERTIES', 'SHORTCUT', 'shortcut_features', 'is_shortcut', 'shortcut_issues', 'counterexamples']
 
 # %% ../../nbs/03a_shortcuts.ipynb #baf6c00c
-import math, os
+import math
 import numpy as np
 import pandas as pd
 from ..core import PetpooError
-from ..names import file_name
+from ..names import suffix_of
 from .measures import issue_rows, issue_score, measure_images
 
 # %% ../../nbs/03a_shortcuts.ipynb #988e56c0
@@ -29,7 +29,7 @@ def _property_columns(measures):
     m = measures.assign(
         shape=measures.width/measures.height,
         density=measures.bytes/(measures.width*measures.height),
-        suffix=measures.path.map(lambda o: os.path.splitext(file_name(o))[1].lower()))
+        suffix=measures.path.map(suffix_of))
     def numbers(columns):
         text = [o for o in columns if m[o].dtype == object]
         return pd.get_dummies(m[columns], columns=text).to_numpy(float)

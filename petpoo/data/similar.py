@@ -80,4 +80,4 @@ def on_plane(
 
 def _tsne(x):
     from sklearn.manifold import TSNE
-    return TSNE(perplexity=min(30, len(x)/5), init='pca', max_iter=500, angle=0.8, random_state=0).fit_transform(x)
+    return TSNE(perplexity=min(15, len(x)/5), init='pca', max_iter=350, angle=0.8, random_state=0).fit_transform(x)

@@ -28,9 +28,10 @@ from ..train.training import predict_probs
 # %% ../../nbs/21a_interpret.ipynb #04063e5e
 def _feature_probs(learn, paths):
     "Probabilities (images, classes) of the head, on the cached features of the body."
-    x = torch.from_numpy(get_features(learn, paths)[:, 0].astype(np.float32))
-    head = learn.model[1].eval()
-    with torch.no_grad(): return head(x.to(next(head.parameters()).device)).softmax(1).cpu().numpy()
+    features, head = get_features(learn, paths)[:, 0], learn.model[1].eval()
+    device = next(head.parameters()).device
+    blocks = (torch.from_numpy(features[k:k+4096].astype(np.float32)) for k in range(0, len(features), 4096))
+    with torch.no_grad(): return np.concatenate([head(o.to(device)).softmax(1).cpu().numpy() for o in blocks])
 
 # %% ../../nbs/21a_interpret.ipynb #ff1503b1
 def cross_validated_table(

@@ -7,9 +7,8 @@ __all__ = ['Measurer', 'measure_at_scale']
 
 # %% ../../nbs/35c_measuring.ipynb #a0b46e17
 from pathlib import Path
-import numpy as np
 from ..core import PetpooError
-from ..data.measures import MEASURES, MEASURES_VERSION, MINI, measure
+from ..data.measures import MEASURES, MEASURES_VERSION, Measured, measure
 from ..names import shown
 from .mapping import map_images
 from .parts import Worker
@@ -34,12 +33,11 @@ class Measurer(Worker):
     def open(self): return lambda photos: [_measured_row(o) for o in photos]
 
 # %% ../../nbs/35c_measuring.ipynb #2a6f40d1
-def _as_measures(found, paths):
-    "The table that the checks expect, from rows of a `Measurer`."
-    faults = [e.removeprefix(f'{p} ') for p, e in zip(found['path'], found['error'])]
-    found = found.fillna(dict(sha256='', bytes=0)).astype(dict(bytes='int64'))
-    found = found.assign(path=list(paths), fault=faults).reindex(columns=['path', *MEASURES])
-    return found.where(found.notna(), np.nan)
+def _as_measured(row):
+    "What `measure` returns, from a row of a `Measurer`."
+    known = {k: o for k, o in row.items() if o is not None}
+    fault = row['error'].removeprefix(f'{row["path"]} ')
+    return dict(sha256='', bytes=0) | known | dict(fault=fault), known.get('mini', b'')
 
 def measure_at_scale(
     paths: list[str], # image files, each once
@@ -51,8 +49,8 @@ def measure_at_scale(
     "Measure photos in several processes. Raises `PetpooError` if `out` belongs to other photos."
     import pyarrow.dataset as ds
     map_images(paths, Measurer(), str(out), engine, workers, address)
-    table = ds.dataset(str(out)).to_table()
-    if len(table) != len(paths): raise PetpooError(f'{out} has {len(table):,} rows for {len(paths):,} photos')
-    minis = b''.join(o or bytes(MINI**2) for o in table['mini'].to_pylist())
-    measures = _as_measures(table.drop(['mini']).to_pandas(), paths)
-    return measures, np.frombuffer(minis, np.uint8).reshape(-1, MINI, MINI)
+    rows, measured = ds.dataset(str(out)), Measured(len(paths))
+    if (n := rows.count_rows()) != len(paths): raise PetpooError(f'{out} has {n:,} rows for {len(paths):,} photos')
+    one_by_one = rows.to_batches(batch_readahead=1, fragment_readahead=1, use_threads=False)
+    for batch in one_by_one: measured.add([*map(_as_measured, batch.to_pylist())])
+    return measured.table(paths), measured.minis

@@ -211,6 +211,7 @@ text-align:center}
 .petpoo-many tbody th{width:8rem;overflow-wrap:anywhere;font-size:.85rem}
 .petpoo-many img{display:block;width:7rem;border-radius:6px;margin-bottom:.2rem}
 .petpoo-many tbody td:nth-last-child(3){font-weight:600!important}
+.petpoo-download{display:inline-block;padding:.5rem 0!important}
 @media(max-width:40rem){.petpoo-many table,.petpoo-many td{display:block}
 .petpoo-many thead{display:none}
 .petpoo-many tbody{display:grid;grid-template-columns:7.5rem 1fr;column-gap:.6rem;padding:.6rem 0}

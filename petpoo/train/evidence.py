@@ -13,7 +13,8 @@ from fastcore.basics import patch
 from torch import nn
 from ..coats import coat_of, imagenet_classes, load_coats
 from ..core import PetpooError
-from .models import PACKAGED, packaged_weights
+from .models import packaged_weights
+from .packaged import PACKAGED
 
 # %% ../../nbs/13_evidence.ipynb #ed4cd4fc
 DOGS, CATS = range(151, 269), range(281, 286) # ImageNet's classes of domestic animals, by number (ILSVRC 2012)
@@ -28,7 +29,7 @@ def _layer_of(arch):
     return list(packaged_weights(arch).values())[-2:]
 
 def imagenet_layer(
-    arch: str, # a key of `petpoo.train.models.PACKAGED`, or several joined by +
+    arch: str, # a key of `petpoo.train.packaged.PACKAGED`, or several joined by +
 ) -> tuple[torch.Tensor, torch.Tensor]: # weight (1000, features) and bias (1000,)
     "The layer that tells ImageNet's classes from a body's features. Raises `PetpooError` if none is packaged."
     weights, biases = zip(*(_layer_of(o) for o in arch.split('+')))
@@ -49,7 +50,7 @@ PET_BIAS = -16.052 # a constant: results/known.csv
 class Evidence(nn.Module):
     "ImageNet's layer on features (n, f)."
     def __init__(self,
-        arch: str, # whose features come in; a key of `petpoo.train.models.PACKAGED`
+        arch: str, # whose features come in; a key of `petpoo.train.packaged.PACKAGED`
     ):
         super().__init__()
         weight, bias = imagenet_layer(arch)

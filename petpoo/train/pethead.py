@@ -21,12 +21,14 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.nn import functional as F
 from ..core import PetpooError, cores
+from ..data.cache import file_array
 from ..names import OUTPUTS
 from .evidence import GROUPS, Evidence, neighbours_of, to_names
-from .features import file_array
-from .heads import fold_numbers, fold_rows, one_thread
-from .regression import fit_logistic, mean_and_std
+from .folds import fold_numbers, fold_rows
+from .heads import one_thread
+from .regression import fit_logistic, fit_standardised
 from .training import get_learner
+from .vectors import CHUNK, thousands
 
 # %% ../../nbs/13_pethead.ipynb #a3da460d
 def _check_species(species):
@@ -39,7 +41,7 @@ class PetHead(nn.Module):
     cross_fitted: dict|None = None # from `prepare`
 
     def __init__(self,
-        arch: str, # whose features come in; a key of `petpoo.train.models.PACKAGED`
+        arch: str, # whose features come in; a key of `petpoo.train.packaged.PACKAGED`
         species: dict[str, str], # class -> 'cat' or 'dog', in the order of the logits
     ):
         super().__init__()
@@ -108,10 +110,6 @@ def answers(self: PetHead,
     return self.outputs(*self.parts(f))
 
 # %% ../../nbs/13_pethead.ipynb #00f3ee21
-_CHUNK = 1024 # photos whose features are in memory at once
-
-def _thousands(rows): return (rows[i:i + _CHUNK] for i in range(0, len(rows), _CHUNK))
-
 @dataclass
 class Photos:
     "Features of photos, and what ImageNet's layer says of them; an index takes some of the photos."
@@ -127,8 +125,8 @@ class Photos:
     def features(self, more=0): # yields float32 (m, f + more), the same memory each time
         "Features of a thousand photos at a time, each view a photo; `more` columns are left to the caller."
         views, f = self.x.shape[1:]
-        memory = np.empty((min(len(self), _CHUNK)*views, f + more), np.float32)
-        for rows in _thousands(self.rows):
+        memory = np.empty((min(len(self), CHUNK)*views, f + more), np.float32)
+        for rows in thousands(self.rows):
             found = memory[:len(rows)*views]
             torch.from_numpy(found[:, :f]).copy_(torch.from_numpy(self.x[rows].reshape(-1, f))) # faster than numpy
             yield found
@@ -150,13 +148,12 @@ def look_at(self: PetHead,
     groups = np.zeros((m, views, len(GROUPS)), np.float32)
     profile = file_array(max(m, 1), len(self.evidence.named), dtype=np.float32)
     photos = Photos(x, groups, profile, np.arange(m) if rows is None else rows)
-    for some, f in zip(_thousands(photos.rows), photos.features()):
+    for some, f in zip(thousands(photos.rows), photos.features()):
         with torch.no_grad(): seen = self.evidence.see(torch.from_numpy(f))
         groups[some], profile[some] = seen[0].reshape(-1, *groups.shape[1:]), seen[1][::views]
     return photos
 
 # %% ../../nbs/13_pethead.ipynb #ff05e018
-_STRENGTH = 18. # the weight of the photos against the prior, for all of them together
 _SPECIES_C = 1e-4 # scikit-learn's C of the species' regression; 74 by the number of photos where evidence fails
 _LEEWAY = 3 # the evidence is scaled up by this, so that its weight is regularised less than the others
 
@@ -186,16 +183,9 @@ def _fit_species(self: PetHead, photos, is_cat):
 @patch
 def _fit_breeds(self: PetHead, photos, y, others, kinds):
     "Fit the layers of the breeds and of other animals; the others count as much as all photos of breeds."
-    def raw(): return chain(photos.features(), others.features())
-    mean, std = mean_and_std(raw)
-    std += 1e-3
-    def features():
-        for x in raw():
-            x -= mean
-            x /= std
-            yield x
+    def features(): return chain(photos.features(), others.features())
     weights, n = np.repeat([1., len(y)/max(len(kinds), 1)], [len(y), len(kinds)]), len(self.cat)
-    rows, coef, constant = fit_logistic(features, np.concatenate([y, n + kinds]), weights, 1/_STRENGTH, 200, 1e-3)
+    rows, coef, constant, mean, std = fit_standardised(features, np.concatenate([y, n + kinds]), weights)
     weight, bias = np.zeros((n + _KINDS, len(mean))), np.full(n + _KINDS, -_NEVER)
     weight[rows], bias[rows] = coef, constant
     pairs = zip((self.breed.weight, self.other.weight, self.breed.bias, self.other.bias),
@@ -208,7 +198,7 @@ def _fit_breeds(self: PetHead, photos, y, others, kinds):
 @patch
 def _fit_profiles(self: PetHead, photos, y):
     sums = np.zeros(self.profiles.shape)
-    for rows, own in zip(_thousands(photos.rows), _thousands(y)):
+    for rows, own in zip(thousands(photos.rows), thousands(y)):
         sums += np.eye(len(sums))[own].T @ photos.profile[rows]
     sums[np.bincount(y, minlength=len(sums)) == 0] = 1
     _set(self.profiles, sums/np.linalg.norm(sums, axis=1, keepdims=True))
@@ -244,28 +234,19 @@ def _fit_in_threads(head, photos, y, others, parts):
 def _asked(heads, rows, photos):
     "What heads say of the first views of photos, each of its rows: arrays for all photos."
     found = None
-    for head, some in ((head, some) for head, mine in zip(heads, rows) for some in _thousands(mine)):
+    for head, some in ((head, some) for head, mine in zip(heads, rows) for some in thousands(mine)):
         with torch.no_grad(): answers = [o.numpy() for o in head._parts(*photos[some].first())]
         if found is None: found = [np.zeros((len(photos), *o.shape[1:]), o.dtype) for o in answers]
         for out, answer in zip(found, answers): out[some] = answer
     return found
 
 # %% ../../nbs/13_pethead.ipynb #5fc05c9f
-def _out_of_fold(head, photos, y, folds, others, seed):
-    "What heads say of photos, and of others, that they were not fitted to."
-    part = np.random.default_rng(seed).permutation(len(others)) % len(folds)
-    fitted = _fit_in_threads(head, photos, y, others, [(o, part != k) for k, (o, _) in enumerate(folds)])
-    known = _asked(fitted, [o for _, o in folds], photos)
-    return known, _asked(fitted, [np.flatnonzero(part == k) for k in range(len(folds))], others)
-
-def _breeds_left_out(head, photos, y, others, seed):
-    "What heads say of photos of breeds that they do not know; None if a species has one breed only."
+def _breeds_to_leave_out(head, y, seed):
+    "Fifths of the breeds, as masks of their photos; none if a species has one breed only."
     rng, part, cat = np.random.default_rng(seed), np.zeros(len(head.cat), int), head.cat.numpy()
-    if min(len({*y[cat[y] == o]}) for o in (True, False)) < 2: return None
+    if min(len({*y[cat[y] == o]}) for o in (True, False)) < 2: return []
     for kind in (cat, ~cat): part[kind] = rng.permutation(kind.sum()) % min(_PARTS, kind.sum())
-    rows = [o for k in range(_PARTS) if (o := part[y] == k).any()]
-    fitted = _fit_in_threads(head, photos, y, others, [(~o, slice(None)) for o in rows])
-    return _asked(fitted, map(np.flatnonzero, rows), photos)
+    return [o for k in range(_PARTS) if (o := part[y] == k).any()]
 
 # %% ../../nbs/13_pethead.ipynb #cccaac51
 def _fit_gate(right, strange):
@@ -293,10 +274,14 @@ def prepare(self: PetHead,
     if len({*is_cat}) < 2:
         raise PetpooError(f'all training images show {"cats" if is_cat[0] else "dogs"}: a head for pets needs both')
     self.cross_fitted, photos, strangers = None, self.look_at(x, rows), self.look_at(others)
-    with threadpool_limits(1, 'blas'): self.fit_layers(photos, y, strangers)
-    folds = fold_rows(y, groups, _PARTS, seed)
-    known, strange = _out_of_fold(self, photos, y, folds, strangers, seed)
-    left = _breeds_left_out(self, photos, y, strangers, seed)
+    folds, breeds = fold_rows(y, groups, _PARTS, seed), _breeds_to_leave_out(self, y, seed)
+    part, all_ = np.random.default_rng(seed).permutation(len(strangers)) % len(folds), slice(None)
+    fits = [(all_, all_), *((o, part != k) for k, (o, _) in enumerate(folds)), *((~o, all_) for o in breeds)]
+    whole, *fitted = _fit_in_threads(self, photos, y, strangers, fits)
+    self.load_state_dict(whole.state_dict())
+    known = _asked(fitted[:len(folds)], [o for _, o in folds], photos)
+    strange = _asked(fitted[:len(folds)], [np.flatnonzero(part == k) for k in range(len(folds))], strangers)
+    left = _asked(fitted[len(folds):], map(np.flatnonzero, breeds), photos)
     new = strange or left
     _set(self.gate, _fit_gate((known[2], known[0].argmax(1) == y), new[2]) if new else (1., 0.))
     asked = {k: v for k, v in dict(known=known, left_out=left, others=strange).items() if v}
@@ -307,7 +292,7 @@ def prepare(self: PetHead,
 @patch
 def _as_outputs(self: PetHead, parts):
     "Turn `parts` into outputs, in their place."
-    for some in _thousands(np.arange(len(parts[0]))):
+    for some in thousands(np.arange(len(parts[0]))):
         with torch.no_grad(): outputs = self.outputs(*(torch.from_numpy(o[some]) for o in parts))
         for part, output in zip(parts, outputs): part[some] = output
     return parts
@@ -316,7 +301,7 @@ def _as_outputs(self: PetHead, parts):
 @delegates(get_learner)
 def pet_learner(
     dls: DataLoaders, # from `petpoo.train.pipeline.get_dls`, with classes that are cats and dogs
-    arch: str = 'tf_efficientnet_lite2', # a key of `petpoo.train.models.PACKAGED`
+    arch: str = 'tf_efficientnet_lite2', # a key of `petpoo.train.packaged.PACKAGED`
     **kwargs
 ) -> Learner: # pretrained, its head a `PetHead`
     "A learner whose head keeps what ImageNet knows of cats and dogs."
