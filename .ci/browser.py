@@ -160,6 +160,12 @@ def several(visit, photos):
     assert len(lines) == 5 and lines[2].startswith('blue.png,Pug,pug,'), lines
     shoot(visit, '8-several')
 
+def slow_down(visit, latency):
+    "From now on each request waits `latency` milliseconds, 0 for none."
+    network = visit.context.new_cdp_session(visit.page)
+    network.send('Network.enable')
+    network.send('Network.emulateNetworkConditions', dict(offline=False, latency=latency, downloadThroughput=-1, uploadThroughput=-1))
+
 def two_animals(browser, url, photos, feedback):
     "An answer for each of two animals; the second one is explained and corrected, and nothing but its part is kept."
     visit = Visit(browser, url)
@@ -169,14 +175,19 @@ def two_animals(browser, url, photos, feedback):
     page.get_by_role('radio').nth(1).focus()
     page.keyboard.press('Space')
     expect(page.get_by_role('radio').nth(1)).to_be_checked()
+    page.get_by_role('button', name="That's wrong").click()
+    expect(page.locator('#about')).to_contain_text('You correct animal 2')
+    slow_down(visit, 400) # keys are quicker than answers: the last choice counts
+    page.get_by_role('radio').nth(1).focus()
     for key, number in (('ArrowUp', 0), ('ArrowDown', 1)):
         page.keyboard.press(key)
         expect(page.get_by_role('radio').nth(number)).to_be_checked()
         expect(page.get_by_role('radio').nth(number)).to_be_focused()
+    page.wait_for_function("() => document.querySelector('#about').textContent.includes('animal 1')")
+    expect(page.locator('#about')).to_contain_text('You correct animal 2')
+    slow_down(visit, 0)
     page.get_by_role('button', name='Why this answer?').click()
     expect(page.locator('#explanation figure > img')).to_be_visible()
-    page.get_by_role('button', name="That's wrong").click()
-    expect(page.locator('#about')).to_contain_text('You correct animal 2')
     page.get_by_label('The right answer').focus()
     page.keyboard.type('Beag', delay=50)
     page.keyboard.press('Enter')
@@ -245,9 +256,7 @@ def phone(browser, url, photos):
 def other_classes(browser, url, photos):
     "A bundle of flowers on a slow line: the bar is seen at once, and no word speaks of pets."
     visit = Visit(browser, url, heading='Poppy, Oxeye daisy', viewport=dict(width=390, height=844))
-    network = visit.context.new_cdp_session(visit.page)
-    network.send('Network.enable')
-    network.send('Network.emulateNetworkConditions', dict(offline=False, latency=2000, downloadThroughput=-1, uploadThroughput=-1))
+    slow_down(visit, 2000)
     visit.page.locator('#photo input[type=file]').set_input_files(photos['red'])
     expect(visit.page.locator('html[data-sending=answer]')).to_be_attached(timeout=1500)
     shoot(visit, '10-sending')

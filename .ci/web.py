@@ -157,7 +157,7 @@ def apart(found, each):
     if len(found) != len(each): return 1., False, float('inf')
     same = all({k: o[k] for k in ('level', 'label', 'species', 'coat')} ==
                dict(level=p.level, label=p.label, species=p.species, coat=p.coat) for o, p in zip(found, each))
-    boxes = [np.abs(np.subtract(o['box'], a.box))*([*each.photo.size]*2) for o, a in zip(found, each.animals)]
+    boxes = [np.abs(np.subtract(o.get('box', np.inf), a.box))*([*each.photo.size]*2) for o, a in zip(found, each.animals)]
     return max(map(difference, found, each)), same, float(np.max(boxes, initial=0))
 
 def compare(visit, clf, photos):

@@ -1,11 +1,11 @@
 """Measure how the cost of whole commands grows with the number of images; write results/growth.csv.
 
-    python benchmarks/growth.py [--sizes 1000 4000 16000]
+    python benchmarks/growth.py [--sizes 1000 4000 16000 64000] [--commands audit train train_again score]
 
 The images are 64 pixels wide: parts of 500 drawn pets, each cut out, turned and coloured at random, so that all sizes
-together take some minutes. The commands are those that a user types, each a process of its own with its children:
+together take half an hour. The commands are those that a user types, each a process of its own with its children:
 `petpoo audit`, `petpoo train` (EfficientNet-Lite0 at 64 pixels) with an empty cache and with a full one, and
-`petpoo score`. Memory is that of the largest process."""
+`petpoo score`. Memory is that of the largest process. Rows of other sizes and commands are kept."""
 import argparse, os, subprocess, tempfile, time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -59,21 +59,27 @@ def commands(folder, work):
                 train_again=[*train, '--out', work/'warm'],
                 score=['petpoo', 'score', work/'warm', folder, '--out', work/'scores'])
 
-def measure(sizes):
+def measure(sizes, names):
     "Write a row for each size and command."
-    rows = []
+    rows = pd.read_csv(OUT).to_dict('records') if OUT.exists() else []
     for n in sizes:
         with tempfile.TemporaryDirectory() as tmp:
             folder, work = Path(tmp)/'images', Path(tmp)
             write_images(folder, n)
             for name, command in commands(folder, work).items():
+                if name not in names: continue
+                rows = [o for o in rows if (o['command'], o['images']) != (name, n)]
                 rows.append(dict(command=name, images=n, **timed(command, work/'cache'), **environment()))
                 print(list(rows[-1].items())[:5], flush=True)
-                with atomic_path(OUT) as p: pd.DataFrame(rows).to_csv(p, index=False, float_format='%.1f')
+                with atomic_path(OUT) as p:
+                    pd.DataFrame(rows).sort_values('images', kind='stable').to_csv(p, index=False, float_format='%.1f')
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--sizes', type=int, nargs='+', default=[1000, 4000, 16_000], help='default: %(default)s')
-    measure(p.parse_args().sizes)
+    p.add_argument('--sizes', type=int, nargs='+', default=[1000, 4000, 16_000, 64_000], help='default: %(default)s')
+    names = [*commands(Path(), Path())]
+    p.add_argument('--commands', nargs='+', choices=names, default=names, help='default: all')
+    args = p.parse_args()
+    measure(args.sizes, args.commands)
 
 if __name__ == '__main__': main()

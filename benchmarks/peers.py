@@ -1,6 +1,6 @@
 """Time `petpoo train` beside what one would write instead; write results/peers.csv.
 
-    python benchmarks/peers.py path/to/oxford-iiit-pet [--jobs body cold warm sklearn fastai ...] [--slice 300]
+    python benchmarks/peers.py path/to/oxford-iiit-pet [--jobs body cold warm sklearn fastai ...] [--slice 300] [--turns 3]
 
 The same photographs, the same network (EfficientNet-Lite2 at 260 pixels, ImageNet's weights) and all cores for each job,
 one after the other, each in a process of its own:
@@ -13,6 +13,9 @@ one after the other, each in a process of its own:
 - imports: torch and fastai alone; a warm command cannot be much faster
 - ultralytics, keras and autogluon: each package's own classifier in its own words; without a network it can only say
   on which line it stopped
+
+With `--turns`, all jobs run several times in turn, and the row of a job is that of its median time: a machine that others
+use is a tenth slower at one minute than at the next.
 
 Accuracies of petpoo and scikit-learn are cross-validated over all photographs; fastai's is that of a seeded fifth."""
 import argparse, json, os, subprocess, sys, tempfile, time
@@ -149,6 +152,16 @@ def in_process(job, args):
     if child.returncode: return dict(failed=([o for o in child.stderr.splitlines() if o.strip()] or ['?'])[-1])
     return dict(process_seconds=os.times().elapsed - began, **json.loads(child.stdout.splitlines()[-1]))
 
+def median_runs(args):
+    "Job -> its figures, those of the run with the median time."
+    runs = {job: [] for job in args.jobs}
+    for _ in range(args.turns):
+        with tempfile.TemporaryDirectory() as os.environ['PETPOO_CACHE']:
+            for job, found in runs.items():
+                found.append(in_process(job, args))
+                print(job, found[-1], flush=True)
+    return {job: sorted(found, key=lambda o: o.get('seconds', 0))[len(found)//2] for job, found in runs.items()}
+
 def work(job, args):
     import resource
     figures = JOBS[job](args.data, args.slice)
@@ -165,6 +178,7 @@ def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('data')
     p.add_argument('--jobs', nargs='+', choices=JOBS, default=[*JOBS])
+    p.add_argument('--turns', type=int, default=1, help='times that each job is run (default: %(default)s)')
     p.add_argument('--slice', type=int, default=300, help="fastai's training images (default: %(default)s)")
     p.add_argument('--job', choices=JOBS, help=argparse.SUPPRESS)
     return p.parse_args()
@@ -172,12 +186,10 @@ def arguments():
 def main():
     args = arguments()
     if args.job: return work(args.job, args)
-    os.environ['PETPOO_CACHE'] = tempfile.mkdtemp()
     rows = [] if {*args.jobs} == {*JOBS} or not OUT.exists() else pd.read_csv(OUT).to_dict('records')
-    for job in args.jobs:
+    for job, figures in median_runs(args).items():
         rows = [o for o in rows if o['job'] != job]
-        rows.append(dict(job=job, **in_process(job, args), instructions=instructions(), **environment()))
+        rows.append(dict(job=job, **figures, instructions=instructions(), **environment()))
         pd.DataFrame(rows).to_csv(OUT, index=False, float_format='%.4g')
-        print({k: v for k, v in rows[-1].items() if k not in environment()}, flush=True)
 
 if __name__ == '__main__': main()

@@ -70,13 +70,12 @@ def _can_cross_validate(args, table):
 
 def load_images(
     args: Namespace, # settings of a run
-) -> tuple: # (data, table of readable images with a split, table of skipped files, notes for the user)
+) -> tuple: # (table of all images, that of readable ones with a split, that of skipped files, notes for the user)
     "Read, clean and split the images of a new run."
     from petpoo.data.layouts import read_table
     from petpoo.data.table import drop_unreadable, split_table
-    data = args.data or sample_folder()
-    table = read_table(data, **layout_options(args))
-    table = _cleaned(table, args.cleaning)
+    everything = read_table(args.data or sample_folder(), **layout_options(args))
+    table = _cleaned(everything, args.cleaning)
     _start_features(args, table)
     notes, stop = table.attrs.get('notes', []), Event()
     with ThreadPoolExecutor(1) as pool:
@@ -89,7 +88,7 @@ def load_images(
             raise
     args.cross_validate = _can_cross_validate(args, table)
     table = split_table(table, valid=args.valid or 0.2, seed=args.seed, by=args.target)
-    return data, table, skipped, list(dict.fromkeys([*notes, *table.attrs.get('notes', [])]))
+    return everything, table, skipped, list(dict.fromkeys([*notes, *table.attrs.get('notes', [])]))
 
 # %% ../../nbs/50a_runs.ipynb #3f219d39
 def _say_skipped(skipped):
@@ -195,14 +194,12 @@ def read_settings(
 # %% ../../nbs/50a_runs.ipynb #7bc0bd24
 def _without_valid(table): return table.assign(split=table['split'].replace('valid', 'train'))
 
-def _write_run_table(table, data, run, how):
+def _write_run_table(table, everything, run):
     "Write table.csv: the images of the run with a hash, and the others of the data without."
     import pandas as pd
     from petpoo.data.cache import contents
-    from petpoo.data.layouts import read_table
     from petpoo.tables import write_csv
-    others = read_table(data, **how)
-    others = others[~others['path'].isin(table['path'])].assign(split='', content='')
+    others = everything[~everything['path'].isin(table['path'])].assign(split='', content='')
     rows = pd.concat([table.assign(content=contents(table['path'], missing='')), others], ignore_index=True)
     write_csv(rows, run/'table.csv')
 
@@ -298,11 +295,11 @@ def run_learner(
     return get_learner(dls, args.arch, pretrained=not baseline, weighted=weighted, seed=args.seed)
 
 # %% ../../nbs/50a_runs.ipynb #cc53559e
-def _new_run(args, run, data, table):
+def _new_run(args, run, everything, table):
     "Make the folder of a run, with its settings and its table in it."
     run = _make_folder(run, not args.out)
     _write_settings(run, args)
-    _write_run_table(_without_valid(table) if args.cross_validate else table, data, run, layout_options(args))
+    _write_run_table(_without_valid(table) if args.cross_validate else table, everything, run)
     return run
 
 # %% ../../nbs/50a_runs.ipynb #dc6f1c0f
@@ -311,11 +308,11 @@ def start_run(
 ) -> tuple: # (folder, table, learner)
     "Start a new run: check everything first, then make its folder."
     run = _run_folder(args)
-    data, table, skipped, notes = load_images(args)
-    _say_images(data, table, skipped, notes, args)
+    everything, table, skipped, notes = load_images(args)
+    _say_images(args.data or sample_folder(), table, skipped, notes, args)
     learn = run_learner(args, table)
     _check_space(run, learn)
-    return _new_run(args, run, data, table), table, learn
+    return _new_run(args, run, everything, table), table, learn
 
 # %% ../../nbs/50a_runs.ipynb #9c36fb72
 def resume_run(

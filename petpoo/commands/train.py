@@ -8,6 +8,7 @@ __all__ = ['train_command', 'train_parser']
 # %% ../../nbs/50b_train.ipynb #47aa7ec1
 import contextlib, json, sys, time
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from .options import (
     DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, count_option, path_option,
@@ -166,7 +167,8 @@ def _measure(learn, table, run):
     preds = cross_validated_table(learn)
     if preds is None: preds = _held_out_predictions(learn, table[table['split'] == 'valid'])
     if preds is None: return say('No image is left to measure on.')
-    reports = {name: evaluate(o) for name, o in levels(preds, spec.species, spec.target).items()}
+    named = levels(preds, spec.species, spec.target)
+    with ThreadPoolExecutor() as pool: reports = dict(zip(named, pool.map(evaluate, named.values())))
     for name, report in reports.items(): say(f'{name}: {report}')
     save_predictions(preds, run/'predictions.csv')
     metrics = {k: v.to_dict() for k, v in reports.items()}

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 import numpy as np
 import pandas as pd
-from fastcore.basics import patch
+from fastcore.basics import chunked, patch
 from PIL import Image
 from ..core import PetpooError
 from .bands import BITS, close_pairs, hamming
@@ -60,10 +60,14 @@ def _as_candidates(a, b, apart, n):
 
 def _candidates(minis):
     "Pairs that may be duplicates."
-    points, rng = mini_points(minis), np.random.default_rng(0)
+    points, rng, kept = mini_points(minis), np.random.default_rng(0), None
     points = np.concatenate([points, mirrored_points(points)])
-    a, b, apart = np.concatenate([o for _ in range(_CUTS) for o in _one_cut(points, rng)], axis=1)
-    return _as_candidates(a.astype(int), b.astype(int), apart, len(minis))
+    steps = (o for _ in range(_CUTS) for o in _one_cut(points, rng))
+    for some in chunked(steps, 4*_NEXT): # those of four cuts
+        a, b, apart = np.concatenate(some, axis=1)
+        found = _as_candidates(a.astype(int), b.astype(int), apart, len(minis))
+        kept = found if kept is None else _nearest_few(pd.concat([kept, found]))
+    return kept
 
 # %% ../../nbs/02g_alike.ipynb #f6ba560f
 MANY = 200_000 # pictures

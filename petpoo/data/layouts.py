@@ -9,7 +9,7 @@ __all__ = ['oxford_table', 'folder_table', 'csv_table', 'read_table']
 import os, re
 from pathlib import Path
 import pandas as pd
-from ..core import PetpooError, nearest, optional_import
+from ..core import PetpooError, give_back, nearest, optional_import
 from .download import fetch_archive
 from .files import ARCHIVES, IMAGE_FOLDERS, find_folder, list_images, list_place
 from .folders import labelled_images, split_of
@@ -283,6 +283,7 @@ def read_table(
     elif scheme_of(where): table, title = _read_address(str(where), how)
     else: table, title = _read_here(Path(os.path.expanduser(where)), how)
     table.attrs['notes'] = [_sentence(title, table), *table.attrs.get('notes', [])] if title else table.attrs['notes']
+    give_back() # what a large table needs while it is read
     return table
 
 def _read_here(path, how):

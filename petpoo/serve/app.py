@@ -146,9 +146,9 @@ def _one_photo_tab(backend, label):
     ask, explain = _photo_events(backend, bool(correction))
     photo.change(ask, photo, [answer, animal, why, explanation, *correction], trigger_mode='always_last',
         concurrency_limit=backend.pool.answers.workers, **_QUIET)
-    why.click(explain, [photo, animal], explanation, **_QUIET)
+    why.click(explain, [photo, animal], explanation, trigger_mode='always_last', **_QUIET)
     def choose(number): return ['', *[_corrected(number), ''][:len(correction)]]
-    animal.input(choose, animal, [explanation, *correction[:2]], **_QUIET)
+    animal.input(choose, animal, [explanation, *correction[:2]], trigger_mode='always_last', **_QUIET)
 
 # %% ../../nbs/41c_app.ipynb #69485a15
 _PHOTOS_INPUT = dict(file_count='multiple', file_types=['image'], height=200, elem_id='photos')

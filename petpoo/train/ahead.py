@@ -33,7 +33,10 @@ class _Ahead(threading.Thread):
         self.done: SimpleQueue = SimpleQueue() # numbers of images, and None at the end
 
     def run(self):
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(usual/10)
         with suppress(Exception): self.compute()
+        sys.setswitchinterval(usual)
         give_back() # the memory of the engine
         self.done.put(None)
 

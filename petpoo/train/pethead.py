@@ -24,8 +24,9 @@ from ..core import PetpooError, cores
 from ..data.cache import file_array
 from ..names import OUTPUTS
 from .evidence import GROUPS, Evidence, neighbours_of, to_names
+from . import heads # its import gives a learner `fit_head` and `cross_validate` # noqa: F401
 from .folds import fold_numbers, fold_rows
-from .heads import one_thread
+from .models import one_thread
 from .regression import fit_logistic, fit_standardised
 from .training import get_learner
 from .vectors import CHUNK, thousands

@@ -29,7 +29,7 @@ from torch import nn
 from ..core import PetpooError, give_back, seed_everything
 from ..data.balance import class_weights
 from .callbacks import FrozenStatistics, LoneImage
-from .models import make_body, make_head, split_model
+from .models import make_body, make_head, one_thread, split_model
 from .pipeline import unchanged
 
 # %% ../../nbs/11c_training.ipynb #e432c2ec
@@ -137,8 +137,8 @@ def sanity_check(
     learn: Learner, # before its first epoch
 ) -> SanityCheck: # prints as two or three sentences
     "Send eight training images through the model; weights and random state are left alone."
-    with unchanged(learn.dls), torch.no_grad():
-        x, y = (o[:8] for o in learn.dls.one_batch())
+    with unchanged(learn.dls), torch.no_grad(), one_thread():
+        x, y = learn.dls.train.new(bs=min(8, learn.dls.bs)).one_batch()
         learn.model.eval()
         logits = torch.cat([learn.model(o).float() for o in x.as_subclass(torch.Tensor).split(2)]) # little memory
         loss = nn.functional.cross_entropy(logits, y.as_subclass(torch.Tensor))

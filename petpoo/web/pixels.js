@@ -1,7 +1,7 @@
 // From the bytes of a photo to the numbers that a network sees, as petpoo.image and petpoo.pixels do it in Python.
 // A picture is {width, height, data}: RGBA, one byte per value.
 
-const text = bytes => new TextDecoder('latin1').decode(bytes)
+const text = bytes => new TextDecoder('latin1').decode(bytes) // the bytes 128 to 159 become other letters than Latin-1's
 
 // ---- Orientation: EXIF first, then XMP
 
@@ -72,7 +72,7 @@ function* webpNotes(bytes) {
 export function formatOf(bytes) {
   const head = text(bytes.subarray(0, 12))
   if (head.startsWith('\xff\xd8\xff')) return 'JPEG'
-  if (head.startsWith('\x89PNG\r\n\x1a\n')) return 'PNG'
+  if (bytes[0] === 0x89 && head.startsWith('PNG\r\n\x1a\n', 1)) return 'PNG'
   return /^RIFF....WEBP/s.test(head) ? 'WEBP' : ''
 }
 
