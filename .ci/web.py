@@ -2,6 +2,7 @@
 
 Screenshots are written into the folder that $SHOTS names, if there is one. Photos are real ones from ../shared/data where there are some, else drawn ones. ONNX Runtime Web comes from $ORT (a package or a folder), else from npm. Needs pip install -e '.[docs]', and Chromium or Google Chrome on the path."""
 import contextlib, gzip, os, random, shutil, tempfile, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -163,10 +164,10 @@ def apart(found, each):
 def compare(visit, clf, photos):
     "For each photo: its name, the differences as for `apart`, and seconds."
     rows = []
-    for photo in photos:
+    pool = ThreadPoolExecutor(1) # Python answers while the browser does
+    for photo, each in zip(photos, pool.map(partial(predict_each, clf), photos)):
         found, seconds = visit.ask(photo)
         assert not found['error'], f'{photo}: {found["error"]}'
-        each = predict_each(clf, photo)
         rows.append((photo.name, *apart(found['answers'], each), seconds))
         if rows[-1][2]: continue
         said = [(o['level'], o['label']) for o in found['answers']]

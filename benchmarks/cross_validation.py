@@ -3,21 +3,21 @@
     python benchmarks/cross_validation.py path/to/oxford-iiit-pet [--repeats 100] [--only photographs drawn]
 
 From all photographs (and, as a second set, drawn pets) a part is drawn at random, again and again. Heads on cached
-features are cross-validated on that part as `petpoo train` does it, the final head is fitted to all of the part, and its
-accuracy on the remaining, fresh photographs is compared with the 95% interval of the cross-validation, as
-`petpoo.evaluate.metrics.evaluate` gives it, and with the one that counts the photographs alone (`plain`). Beside it
-stands the interval of one held-out fifth of the same part. `chosen` takes the best of three strengths of regularisation by the
-same cross-validation that then gives the figure; `nested` chooses anew inside each fold."""
+features, regressions as in `petpoo train`, are cross-validated on that part, the final head is fitted to all of the
+part, and its accuracy on the remaining, fresh photographs is compared with the 95% interval of the cross-validation,
+as `petpoo.evaluate.metrics.evaluate` gives it, and with the one that counts the photographs alone (`plain`). Beside
+it stands the interval of one held-out fifth of the same part. `chosen` takes the best of three strengths of
+regularisation by the same cross-validation that then gives the figure; `nested` chooses anew inside each fold."""
 import argparse, tempfile, warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 from petpoo.core import cores, environment
 from petpoo.evaluate.bootstrap import wilson_interval
 from petpoo.train.folds import fold_rows
+from petpoo.train.regression import fit_logistic
 
 OUT = Path(__file__).parent.parent/'results'/'cross_validation.csv'
 STRENGTHS = 2., 18., 160.
@@ -38,8 +38,9 @@ def features(data):
 def right(x, y, train, held, strength=18.):
     "Whether a head that was fitted to some rows is right on others."
     mean, std = x[train].mean(0), x[train].std(0) + 1e-3
-    model = LogisticRegression(C=strength/len(train), max_iter=200, tol=1e-3).fit((x[train] - mean)/std, y[train])
-    return model.predict((x[held] - mean)/std) == y[held]
+    scaled = (x[train] - mean)/std
+    classes, coef, constant = fit_logistic(lambda: [scaled], y[train], np.ones(len(train)), 1/strength, 200, 1e-3)
+    return classes[((x[held] - mean)/std @ coef.T + constant).argmax(1)] == y[held]
 
 def cross_validated(x, y, rows, strength=18., seed=0):
     hits = np.zeros(len(rows), bool)

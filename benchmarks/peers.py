@@ -50,10 +50,11 @@ def petpoo(data, part):
         run, began = Path(tmp)/'run', time.perf_counter()
         subprocess.run(['petpoo', 'train', '--data', data, '--out', run], check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - began
-        accuracy = json.loads((run/'metrics.json').read_text())['label']['metrics']['accuracy']
+        accuracy, species = (o['metrics']['accuracy'] for o in json.loads((run/'metrics.json').read_text()).values())
         n = len(pd.read_csv(run/'predictions.csv'))
         shipped = sum(o.stat().st_size for o in (run/'bundle').iterdir() if o.name != 'weights.safetensors')
     return dict(images=n, seconds=seconds, accuracy=accuracy['value'], low=accuracy['low'], high=accuracy['high'],
+                species=species['value'], species_low=species['low'], species_high=species['high'],
                 shipped_mb=shipped/2**20)
 
 def labels(data, part):

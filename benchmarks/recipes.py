@@ -50,7 +50,7 @@ def cross_validate(table, args):
             preds = predictions(split, recipe, args, folder/f'{recipe}-{args.epochs}-{fold}.csv')
             accuracy, seconds = (preds.truth == preds.predicted).mean(), preds.seconds.iloc[0]
             print(fold, recipe, f'{accuracy:.4f}', f'{seconds:.0f} s', flush=True)
-            runs[recipe].append(preds)
+            runs[recipe].append(preds.assign(fold=fold))
     return runs
 
 def name_of(args): return f'drawn-{args.drawn}' if args.drawn else Path(args.data).name

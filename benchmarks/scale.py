@@ -12,6 +12,7 @@ from petpoo.core import environment, start_python
 from petpoo.decode import SUFFIXES
 
 RESULTS = Path(__file__).parent.parent/'results'/'scale.csv'
+BODY = 'tf_efficientnet_lite2'
 COLUMNS = ['part', 'what', 'value', 'unit', 'n', 'note', 'processor', 'cores']
 
 def note(part, what, value, unit, n, text=''):
@@ -285,18 +286,26 @@ def threads(args, here):
     note('threads', 'two processes', n/(time.perf_counter() - first), 'photos a second', n)
 
 def parts(args, here):
-    "Processor seconds of each part of 16 photos, with one thread, to results/scale_parts.csv."
+    "Processor seconds of each part of 16 photos, with one thread, for each worker, to results/scale_parts.csv."
+    from petpoo.scale.features import BodyWorker
+    from petpoo.scale.measuring import Measurer
     from petpoo.scale.parts import Plan, do_part
     from petpoo.scale.score import Scorer
-    worker, seconds = Scorer(args.bundle), []
-    work, schema = worker.open(), worker.schema()
-    for part in Plan(photos_in(args.photos)[:args.n//16*16], str(here/'out'), 16):
-        start = time.process_time()
-        if do_part(work, schema, part, str(here/'out')).rows: seconds.append(time.process_time() - start)
-    (RESULTS.parent/'scale_parts.csv').write_text('\n'.join(['seconds', *(f'{o:.4f}' for o in seconds)]) + '\n')
-    written = sum(o.stat().st_size for o in (here/'out').glob('part-*'))
-    note('parts', 'output a row', written/(16*len(seconds)), 'bytes', 16*len(seconds))
-    note('parts', 'one thread', 16*len(seconds)/sum(seconds), 'photos a processor second', 16*len(seconds))
+    from petpoo.train.ahead import packaged_input
+    from petpoo.train.packaged import packaged_graph
+    spec, key = packaged_input(BODY)
+    body = BodyWorker(packaged_graph(BODY), key, spec.size, spec.resize, spec.mean, spec.std)
+    rows, paths = [], photos_in(args.photos)[:args.n//16*16]
+    for name, worker in dict(score=Scorer(args.bundle), measure=Measurer(), features=body).items():
+        work, schema, out, seconds = worker.open(), worker.schema(), str(here/name), []
+        for part in Plan(paths, out, 16):
+            start = time.process_time()
+            if do_part(work, schema, part, out).rows: seconds.append(time.process_time() - start)
+        written = sum(o.stat().st_size for o in (here/name).glob('part-*'))
+        note('parts', f'{name}, output a row', written/len(paths), 'bytes', len(paths))
+        note('parts', f'{name}, one thread', len(paths)/sum(seconds), 'photos a processor second', len(paths))
+        rows += [f'{name},{o:.4f}' for o in seconds]
+    (RESULTS.parent/'scale_parts.csv').write_text('\n'.join(['worker,seconds', *rows]) + '\n')
 
 def dispatch(args, here):
     "Parts a second that an engine hands out, with parts of one tiny photo."

@@ -20,7 +20,7 @@ def measure(learn, size, seed):
     "Accuracy and log loss of one cross-validation."
     truth, probs = label_codes(learn), out_of_fold(learn, seed=seed)
     correct, own = probs.argmax(1) == truth, probs[np.arange(len(truth)), truth]
-    low, high = wilson_interval(correct.sum(), len(correct))
+    low, high = wilson_interval(correct.sum(), len(correct), folds=5)
     return dict(
         arch=ARCH, size=size, seed=seed, photos=len(truth), accuracy=correct.mean(), low=low, high=high,
         log_loss=-np.log(own.clip(1e-9)).mean(), **environment())

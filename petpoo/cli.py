@@ -11,7 +11,7 @@ import petpoo
 from .commands.bundles import export_parser, info_parser
 from .commands.data import audit_parser, cache_parser
 from .commands.evaluate import compare_parser, evaluate_parser
-from .commands.options import command_output, path_option
+from .commands.options import HereOption, command_output, path_option
 from .commands.predict import predict_parser
 from .commands.score import score_parser
 from .commands.serve import app_parser, feedback_parser
@@ -32,7 +32,7 @@ class _PrintCompletion(argparse.Action):
     def __call__(self, parser, namespace, shell, option=None):
         shtab = optional_import('shtab', 'completion')
         for o in _all_actions(parser):
-            if o.type is path_option: o.complete = shtab.FILE
+            if o.type is path_option or isinstance(o.type, HereOption): o.complete = shtab.FILE
         print(shtab.complete(parser, shell))
         parser.exit()
 

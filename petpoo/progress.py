@@ -23,8 +23,9 @@ _LOG_LINE = '{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left'
 
 def _bar_options():
     "How `tqdm` behaves here."
-    if IN_NOTEBOOK or sys.stderr.isatty(): return dict(delay=1, leave=False, dynamic_ncols=True, file=sys.stderr)
-    return dict(delay=30, mininterval=30, leave=False, file=_Lines(sys.stderr), bar_format=_LOG_LINE)
+    always = dict(leave=False, miniters=1) # else a thread of `tqdm` repeats old lines
+    if IN_NOTEBOOK or sys.stderr.isatty(): return always | dict(delay=1, dynamic_ncols=True, file=sys.stderr)
+    return always | dict(delay=30, mininterval=30, file=_Lines(sys.stderr), bar_format=_LOG_LINE)
 
 # %% ../nbs/00h_progress.ipynb #2c90870d
 _hidden: list = [] # not empty within `no_progress`
@@ -47,4 +48,4 @@ def progress(
     "Loop with a progress bar: count, rate and time left."
     from tqdm import tqdm
     if _hidden or sys.stderr is None: return tqdm(iterable, total=total, **options | dict(disable=True))
-    return tqdm(iterable, total=total, desc=what, unit=unit, **_bar_options(), **options)
+    return tqdm(iterable, total=total, desc=what, unit=unit, **_bar_options() | options)

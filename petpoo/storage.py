@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['scheme_of', 'filesystem', 'join', 'clear_errors', 'open_anywhere', 'read_bytes', 'write_whole', 'remove', 'names_in',
-           'stream_files']
+           'stream_files', 'output_folder', 'output_file']
 
 # %% ../nbs/00ba_storage.ipynb #1e7d0661
 import os, re
 from contextlib import contextmanager
 from pathlib import Path
-from .core import PetpooError, atomic_path, open_file, optional_import
+from .core import PetpooError, atomic_path, open_file, optional_import, temporary_folder
 from .names import first_line
 
 # %% ../nbs/00ba_storage.ipynb #df77b56f
@@ -144,3 +144,47 @@ def stream_files(
             fs, there = filesystem(folder)
             names = _s3_pages(fs, there) if hasattr(fs, 'call_s3') else _walk_there(fs, there)
             yield from (join(folder, o) for o in names)
+
+# %% ../nbs/00ba_storage.ipynb #4bba9ffe
+def _check_writes(folder):
+    "Raise `PetpooError` unless files can be written to an address."
+    mark = join(folder, '.petpoo')
+    write_whole(mark, b'')
+    remove(mark)
+
+def _upload(file, address):
+    with clear_errors(address, 'cannot be written'):
+        fs, there = filesystem(address)
+        fs.put_file(str(file), there)
+
+# %% ../nbs/00ba_storage.ipynb #7dc0700e
+@contextmanager
+def output_folder(
+    out: str|Path, # a folder, here or at an address
+): # yields the path of a folder on this machine
+    "A folder to fill: `out`, or a temporary one that is copied to the address at the end. Raises `PetpooError`."
+    out = os.fspath(out)
+    if not scheme_of(out):
+        yield Path(out)
+        return
+    if names_in(out): raise PetpooError(f'{out} holds files: choose a new or an empty folder')
+    _check_writes(out)
+    with temporary_folder('output') as tmp:
+        yield tmp
+        for file in stream_files(str(tmp)): _upload(file, join(out, Path(file).relative_to(tmp).as_posix()))
+
+# %% ../nbs/00ba_storage.ipynb #03e51fae
+@contextmanager
+def output_file(
+    out: str|Path, # a file, here or at an address
+): # yields the path of a file on this machine to write to
+    "What the block writes becomes `out` if no error is raised. Raises `PetpooError` if it cannot be written."
+    out = os.fspath(out)
+    if not scheme_of(out):
+        with atomic_path(out) as tmp: yield tmp
+        return
+    folder, _, name = out.rpartition('/')
+    _check_writes(folder)
+    with temporary_folder('output') as tmp:
+        yield tmp/name
+        _upload(tmp/name, out)

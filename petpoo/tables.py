@@ -7,10 +7,14 @@ __all__ = ['open_text', 'read_csv', 'write_csv']
 
 # %% ../nbs/00e_tables.ipynb #e9214e4a
 import csv
+from array import array
 from contextlib import contextmanager
+from itertools import chain
 from io import TextIOWrapper
 from pathlib import Path
+import numpy as np
 import pandas as pd
+from fastcore.basics import chunked
 from .core import PetpooError, atomic_path, open_file
 from .names import count, few
 from .storage import open_anywhere, scheme_of
@@ -46,7 +50,11 @@ def _without_nul(file, path):
 
 def _csv_rows(file, path):
     "Yield (number of its first line, row) for each row; blank lines are skipped."
-    reader, line = csv.reader(_without_nul(file, path), strict=True, skipinitialspace=True), 1
+    lines = _without_nul(file, path)
+    first = next(lines, '')
+    separator = ';' if ';' in first and ',' not in first else ','
+    reader = csv.reader(chain([first], lines), delimiter=separator, strict=True, skipinitialspace=True)
+    line = 1
     try:
         for row in reader:
             if ''.join(row).strip() or len(row) > 1: yield line, row
@@ -61,8 +69,7 @@ def _check_header(path, line, header):
     twice = [o for o in dict.fromkeys(names) if names.count(o) > 1]
     if twice: raise _bad_line(path, line, f'names the column {few(twice)} twice; keep one')
 
-def _check_widths(path, header, rows):
-    odd = [(line, len(row)) for line, row in rows if len(row) != len(header)]
+def _check_widths(path, header, odd):
     if not odd: return
     line, width = odd[0]
     more = f' (and {count(len(odd)-1, "line")} more)' if odd[1:] else ''
@@ -70,17 +77,31 @@ def _check_widths(path, header, rows):
                                 'quote a field that holds a comma')
 
 # %% ../nbs/00e_tables.ipynb #27c2270f
+_TOGETHER = 4096 # rows in which equal texts are kept once
+
+def _gather(rows, width):
+    "Lines and fields (rows, width) of what fits, and the line and the width of each row that does not."
+    lines, blocks, odd = array('q'), [np.empty((0, width), object)], []
+    for some in chunked(rows, _TOGETHER):
+        odd += [(line, len(row)) for line, row in some if len(row) != width]
+        good, texts = [o for o in some if len(o[1]) == width], {}
+        lines.extend(line for line, _ in good)
+        fields = [[texts.setdefault(o, o) for o in row] for _, row in good]
+        blocks.append(np.array(fields, object).reshape(-1, width))
+    return np.array(lines), np.concatenate(blocks), odd
+
+# %% ../nbs/00e_tables.ipynb #7771e786
 def read_csv(
     path: str|Path, # a file in UTF-8 with a header, or its address
 ) -> pd.DataFrame: # all text; the index is the line at which each row begins
     "Read a CSV. Raises `PetpooError` with the line of the first row that does not fit."
-    with open_text(path, ' as a CSV') as f: rows = list(_csv_rows(f, path))
-    if not rows: raise PetpooError(f'{path} cannot be read as a CSV: it is empty')
-    (line, header), rows = rows[0], rows[1:]
+    with open_text(path, ' as a CSV') as f:
+        line, header = next(rows := _csv_rows(f, path), (0, []))
+        if not header: raise PetpooError(f'{path} cannot be read as a CSV: it is empty')
+        lines, fields, odd = _gather(rows, len(header))
     _check_header(path, line, header)
-    _check_widths(path, header, rows)
-    index = pd.Index([line for line, _ in rows], name='line')
-    table = pd.DataFrame([row for _, row in rows], columns=header, index=index, dtype=object)
+    _check_widths(path, header, odd)
+    table = pd.DataFrame(fields, columns=header, index=pd.Index(lines, name='line'))
     return table.loc[:, [o.strip() != '' for o in header]]
 
 # %% ../nbs/00e_tables.ipynb #e0557957

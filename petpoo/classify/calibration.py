@@ -91,7 +91,7 @@ def selective_threshold(
     order, best = np.argsort(-score, kind='stable'), None
     wrong = np.cumsum(~right[order])
     for n in np.unique(np.linspace(max(fewest, _STRICT*len(score)), len(score), _STEPS).astype(int)):
-        if beta.ppf(1 - _DELTA, wrong[n - 1] + 1, n - wrong[n - 1]) > 1 - target: break
+        if not beta.ppf(1 - _DELTA, wrong[n - 1] + 1, n - wrong[n - 1]) <= 1 - target: break # nan if all are wrong
         best = float(score[order[n - 1]])
     return best
 
@@ -190,7 +190,8 @@ def fit_levels(
         rule['coat'] = _level_rule(p[~named], right[~named], COAT_RIGHT, 'coat')
     probs = softmax(known['logits'], config['temperature'])
     config['coverages'] = fit_coverages(probs[np.arange(len(probs)), known['y']])
-    config['figures'].pop('named, not "not sure"', None) # the levels have their own
+    for o in ('named, not "not sure"', 'right, of those named'): # the levels have their own
+        config['figures'].pop(o, None)
     config['figures'] = config['figures'] | _level_figures(config, asked, coats)
 
 # %% ../../nbs/31_calibration.ipynb #05254a85
@@ -215,7 +216,7 @@ def _level_figures(config, asked, coats):
     if coats:
         p, coat_right, by_breed = coats['known']
         said = by_breed | (p >= rule['coat']['threshold'])
-        figures['coat right, of those with a breed or a coat'] = _share_figure(coat_right[said], folds)
+        if said.any(): figures['coat right, of those with a breed or a coat'] = _share_figure(coat_right[said], folds)
     if 'left_out' in coats:
         p, coat_right, _ = coats['left_out']
         said = p >= rule['coat']['threshold']

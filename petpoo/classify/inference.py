@@ -24,7 +24,7 @@ from .runtime import fastest, make_engine
 from ..coats import with_coat
 from ..core import PetpooError, cores, local_path
 from ..names import OUTPUTS
-from ..places import place_of
+from ..places import is_fetched
 from ..progress import progress as with_progress
 from ..image import is_tensor, is_url, load_image, to_input
 
@@ -34,7 +34,7 @@ def preprocess(
     config: dict, # of a bundle: `size`, `resize`, `mean` and `std` are used
 ) -> np.ndarray: # float32 (3, height, width)
     "Read and resize a photo, and scale it by `(x/255 - mean)/std`; raises `PetpooError` if it cannot be read."
-    if isinstance(x, (str, os.PathLike)) and not is_url(x) and not place_of(os.fspath(x)): x = local_path(os.fspath(x))
+    if isinstance(x, (str, os.PathLike)) and not is_url(x) and not is_fetched(x): x = local_path(os.fspath(x))
     return to_input(np.asarray(load_image(x, config['size'], config['resize'])), config['mean'], config['std'])
 
 # %% ../../nbs/30_inference.ipynb #4d6a6515

@@ -10,9 +10,9 @@ import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from .options import (
-    BUNDLE_HELP, add_command, add_json_option, path_option, print_result, say, shell_word)
+    BUNDLE_HELP, HereOption, add_command, add_json_option, path_option, print_result, say, shell_word)
 from .runs import CROSS_FITTED, read_settings, run_figures, run_images, run_learner
-from ..core import PetpooError
+from ..core import PetpooError, check_here, nearest
 from ..names import count, few, shown
 
 # %% ../../nbs/50d_bundles.ipynb #b0b3ecf5
@@ -108,6 +108,13 @@ def _wanted_point(args):
         raise PetpooError('an operating point takes --positive and one of --recall, --precision and --costs')
     return dict(positive=args.positive, **given) if args.positive else None
 
+def _check_positive(point, species):
+    "Raise `PetpooError` unless the operating point is for one of the classes or of their species."
+    groups = sorted({*species.values()} - {*species, ''})
+    if not point or point['positive'] in (*species, *groups): return
+    hint, as_species = nearest(point['positive'], [*groups, *species]), f', and as species {few(groups)}' * bool(groups)
+    raise PetpooError(f'{point["positive"]!r} is not a class{hint}; there are {few(species, 5)}{as_species}')
+
 # %% ../../nbs/50d_bundles.ipynb #48412c76
 def _finished_bundle(args, point):
     "The folder of the bundle to copy as it is."
@@ -141,10 +148,12 @@ def export_command(
     out = Path(args.web or args.out)
     if os.path.lexists(out): raise PetpooError(f'{out} exists: choose another --{"web" if args.web else "out"}')
     if args.web: return _export_page(args, point)
+    check_here(args.run_folder, '--out takes the folder of a run')
     vars(args).update(read_settings(run))
     from petpoo.classify.export import export_bundle, load_weights
     from petpoo.train.heads import load_cross_fitted
     table, classes, notes = run_images(run, args)
+    _check_positive(point, classes)
     for note in notes: say(note)
     learn = load_weights(run_learner(args, table, classes), run/'bundle')
     if args.cross_validate: load_cross_fitted(learn, run/CROSS_FITTED)
@@ -169,13 +178,14 @@ def _content_options(add):
         help='leave out weights.safetensors, which is only for further training')
 
 def _target_options(add, either):
-    either('--out', type=path_option, help='folder for the bundle; it must not exist')
-    either('--web', type=path_option, metavar='FOLDER',
+    either('--out', type=HereOption('write it here, then petpoo export FOLDER --to ADDRESS'),
+        help='folder of this machine for the bundle; it must not exist')
+    either('--web', type=HereOption('write the page here, then copy its files'), metavar='FOLDER',
         help='folder for a page that answers photos in the browser, without a server; it must not exist')
     either('--to', metavar='ADDRESS',
         help='copy the bundle to hf://OWNER/NAME (a new model there is private), or to a folder such as '
              's3://bucket/folder; needs petpoo[hub], and the package of the storage')
-    add('--ort', type=path_option, metavar='PATH',
+    add('--ort', type=HereOption('download it, and give the path'), metavar='PATH',
         help='for --web: the npm package onnxruntime-web, as a file or an unpacked folder;\n'
              'without it, npm fetches it')
 

@@ -8,11 +8,13 @@ __all__ = ['audit_command', 'audit_parser', 'cache_command', 'cache_parser']
 # %% ../../nbs/50e_data.ipynb #c38565c4
 import shutil
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from .options import (
     DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, layout_options, path_option,
     print_result, say, say_written, shell_word)
-from ..names import count
+from .features import features_on_engine
+from ..core import check_here
+from ..names import count, few
+from ..storage import join, output_folder, scheme_of
 
 # %% ../../nbs/50e_data.ipynb #29e61ee4
 _BODY = 'tf_efficientnet_lite2'
@@ -20,6 +22,14 @@ _BODY = 'tf_efficientnet_lite2'
 def _begin_with_features(table):
     from petpoo.train.ahead import start_features
     start_features(_BODY, table['path'])
+
+def _compute_features_on(args, table, out):
+    "Put the features into the cache, from several processes or a cluster."
+    from petpoo.train.ahead import packaged_input
+    from petpoo.train.packaged import packaged_graph
+    spec, key = packaged_input(_BODY)
+    features_on_engine(table['path'], lambda: packaged_graph(_BODY), spec, key, out/'features', args.engine,
+                       args.address)
 
 def _good_images(found):
     "The images of an audit that can be read."
@@ -53,12 +63,31 @@ def _out_of_fold_table(table, features):
     probs = calibrated_out_of_fold(logits, truth)
     return pd.DataFrame(probs, columns=[f'p_{o}' for o in classes]).assign(path=table['path'])
 
+# %% ../../nbs/50e_data.ipynb #934af3d2
+def _several_pictures(table):
+    "Which images are of a class with two pictures or more; copies of a picture, in one group, count once."
+    import pandas as pd
+    from petpoo.train.folds import group_numbers
+    pictures = pd.Series(group_numbers(table)).groupby(table['label'].to_numpy())
+    return (pictures.transform('nunique') > 1).to_numpy()
+
+def _find_wrong_labels(found, known, features):
+    "The audit with suspect labels of the images in `known`, as far as they can be cross-validated."
+    kept = _several_pictures(known)
+    if known['label'][kept].nunique() < 2:
+        say('Labels are not checked: that takes two classes with two pictures each')
+        return found
+    if not kept.all():
+        say(f'Labels are not checked for classes with one picture: {few(sorted({*known["label"][~kept]}))}')
+        known, features = known[kept].reset_index(drop=True), features[kept]
+    return found.check_labels(_out_of_fold_table(known, features))
+
 # %% ../../nbs/50e_data.ipynb #c1ca8f18
 def _for_all(features, table, known):
     "The features of images in `known`, as a row for each image of a table; 0 for the others."
-    import numpy as np
     import pandas as pd
-    found = np.zeros((len(table), features.shape[1]), np.float32)
+    from petpoo.data.cache import file_array
+    found = file_array(len(table), features.shape[1])
     found[pd.Index(table['path']).get_indexer(known)] = features
     return found
 
@@ -83,45 +112,57 @@ def _write_audit(found, out, features):
 
 # %% ../../nbs/50e_data.ipynb #d5ee9ed9
 def _next_command(out):
-    return f'petpoo train --data {shell_word(out/"table.csv")} --cleaning {shell_word(out/"cleaning.csv")}'
+    table, cleaning = (shell_word(join(out, o)) for o in ('table.csv', 'cleaning.csv'))
+    return f'petpoo train --data {table} --cleaning {cleaning}'
 
 def _say_audit(found):
     for by, balance in found.balance.items(): say(f'{by}: {balance}')
     for o in found.summary.itertuples(index=False): say(f'{o[0]:<16} {o[1]:>6,}  {o.meaning}')
 
 # %% ../../nbs/50e_data.ipynb #5bcf57f5
+def _say_measured(tally):
+    from petpoo.scale.mapping import as_summary
+    if tally.ended: say(f'Measured {as_summary(tally)}')
+
 def _measure_with_engine(args, table, out):
     "Measures and miniatures from several processes, if that was asked for or photos are in a storage; else None."
-    from petpoo.storage import scheme_of
     paths = table['path'].drop_duplicates().tolist()
     engine = args.engine or 'local'*any(map(scheme_of, paths))
     if not engine: return None
     from petpoo.scale.measuring import measure_at_scale
-    return measure_at_scale(paths, out/'measures', engine, args.workers, args.address)
+    return measure_at_scale(paths, out/'measures', engine, args.workers, args.address, _say_measured)
 
-def audit_command(
-    args: Namespace, # see `petpoo audit --help`
-):
-    "Look for problems in the images, and write a report and a cleaning list."
+def _audit_into(out, args):
+    "Look for problems, and write what was found into a folder of this machine."
     from petpoo.data.audit import audit
     from petpoo.data.layouts import read_table
-    table, out = read_table(args.data, **layout_options(args)), Path(args.out)
+    table = read_table(args.data, **layout_options(args))
     for note in table.attrs.get('notes', []): say(note)
-    if args.labels: _begin_with_features(table)
+    if args.labels and not args.engine: _begin_with_features(table)
     measured = _measure_with_engine(args, table, out)
     found, features = audit(table, measured=measured), None
     if args.labels:
         known = _good_images(found)
+        if args.engine: _compute_features_on(args, known, out)
         vectors = _features_of(known)
-        found = found.check_labels(_out_of_fold_table(known, vectors))
+        found = _find_wrong_labels(found, known, vectors)
         features = _for_all(vectors, found.table, known['path'])
     print(f'{count(len(found.table), "image")} in {args.data}')
     _say_audit(found)
     _write_audit(found, out, features)
-    say_written(out, _AUDIT_FILES)
-    print(f'Next: look at {out/"report.html"}, then {_next_command(out)}', flush=True)
+    return found
+
+# %% ../../nbs/50e_data.ipynb #a7590a66
+def audit_command(
+    args: Namespace, # see `petpoo audit --help`
+):
+    "Look for problems in the images, and write a report and a cleaning list."
+    if args.engine: check_here(args.out, '--engine resumes in a folder of this machine: audit here, then copy it')
+    with output_folder(args.out) as out: found = _audit_into(out, args)
+    say_written(args.out, _AUDIT_FILES)
+    print(f'Next: look at {join(args.out, "report.html")}, then {_next_command(args.out)}', flush=True)
     counts = dict(zip(found.summary.kind, map(int, found.summary['count'])))
-    print_result(args, dict(images=len(found.table), issues=counts, folder=str(out)))
+    print_result(args, dict(images=len(found.table), issues=counts, folder=args.out))
 
 # %% ../../nbs/50e_data.ipynb #a5bea823
 def audit_parser(
@@ -138,7 +179,8 @@ def audit_parser(
         'petpoo audit s3://bucket/pets --out pets-audit')
     p.add_argument('data', type=path_option, help=DATA_HELP)
     p.add_argument('--out', type=path_option, default='audit',
-                   help='folder for the report, the issues and the cleaning list (default: ./audit)')
+                   help='folder, here or (without --engine) at an address, for the report, the issues and the '
+                        'cleaning list (default: ./audit)')
     p.add_argument('--labels', action='store_true',
                    help='also look for wrong labels, with a cross-validated model (a minute or two for 4,000 images), '
                         'and draw a map of the photos')

@@ -15,6 +15,7 @@ from petpoo.commands.options import (
 from .photos import find_photos
 from ..core import PetpooError, nearest
 from ..names import count, few
+from ..storage import output_folder, scheme_of
 
 # %% ../../nbs/50c_evaluate.ipynb #4551238d
 def _held_out(table):
@@ -65,11 +66,11 @@ def _measure_unknown(args, clf, strange, photos):
 
 # %% ../../nbs/50c_evaluate.ipynb #3910752e
 def _is_predictions(path):
-    "Tell whether a file is a predictions table."
-    if not os.path.isfile(path): return False
+    "Tell whether a file, here or at an address, is a predictions table."
+    if not os.path.isfile(path) and not (scheme_of(path) and path.lower().endswith('.csv')): return False
     from petpoo.tables import open_text
     with open_text(path) as f: header = f.readline(100_000)
-    return 'truth' in header.replace('"', '').strip().split(',')
+    return 'truth' in header.replace('"', '').strip().replace(';', ',').split(',')
 
 # %% ../../nbs/50c_evaluate.ipynb #3fef2ce5
 def _predict_data(clf, data, how):
@@ -120,6 +121,7 @@ _EVALUATION_FILES = {
 
 def _check_output(args):
     "Raise `PetpooError` if the output folder holds predictions that would be overwritten."
+    if scheme_of(args.out): return # `output_folder` takes an empty one
     table = Path(args.out)/'predictions.csv'
     if not table.exists() or args.data and os.path.realpath(table) == os.path.realpath(args.data): return
     raise PetpooError(f'{table} exists: choose another --out, or evaluate that file: '
@@ -153,14 +155,11 @@ def _write_alone(out, notes, more):
     write_page(out/'report.html', f'petpoo: {title}', [*head, *more])
 
 # %% ../../nbs/50c_evaluate.ipynb #a8b144da
-def evaluate_command(
-    args: Namespace, # see `petpoo evaluate --help`
-):
-    "Measure a bundle on labelled photos, its run's held-out photos or a predictions table, and on unknown photos."
+def _evaluate_into(out, args):
+    "Measure what a command evaluates, and write the results into a folder of this machine. Returns the figures."
     from petpoo.evaluate.unknown import write_unknown
     from petpoo.learner import load_classifier
-    _check_output(args)
-    photos, clf, out = _unknown_photos(args), load_classifier(args.bundle), Path(args.out)
+    photos, clf = _unknown_photos(args), load_classifier(args.bundle)
     preds, notes, strange = _read_and_say(args, clf)
     unknown, reports = _measure_unknown(args, clf, strange, photos), {}
     more = [write_unknown(unknown, clf, out)] if unknown else []
@@ -170,9 +169,18 @@ def evaluate_command(
         reports = _write_labelled(clf, preds, out, notes, more, args.heatmaps)
         for name, report in reports.items(): say(f'{name}: {report}')
     if unknown: say('\n'.join(['none of the classes:', *unknown.lines()]))
-    say_written(out, _EVALUATION_FILES)
     result = {name: o.to_dict() for name, o in reports.items()}
-    print_result(args, result | (dict(unknown=unknown.to_dict()) if unknown else {}))
+    return result | (dict(unknown=unknown.to_dict()) if unknown else {})
+
+# %% ../../nbs/50c_evaluate.ipynb #101c553a
+def evaluate_command(
+    args: Namespace, # see `petpoo evaluate --help`
+):
+    "Measure a bundle on labelled photos, its run's held-out photos or a predictions table, and on unknown photos."
+    _check_output(args)
+    with output_folder(args.out) as out: result = _evaluate_into(out, args)
+    say_written(args.out, _EVALUATION_FILES)
+    print_result(args, result)
 
 # %% ../../nbs/50c_evaluate.ipynb #4636fb42
 _EVALUATE_DATA_HELP = (
@@ -199,7 +207,8 @@ def evaluate_parser(
     p.add_argument('bundle', type=path_option, help=BUNDLE_HELP)
     p.add_argument('data', type=path_option, nargs='?', help=_EVALUATE_DATA_HELP)
     p.add_argument('--out', type=path_option, default='evaluation',
-                   help='folder for the report, the figures and the predictions (default: ./evaluation)')
+                   help='folder, here or at an address, for the report, the figures and the predictions '
+                        '(default: ./evaluation)')
     p.add_argument('--unknown', type=path_option, metavar='FOLDER', default='', help=_UNKNOWN_HELP)
     p.add_argument('--heatmaps', action='store_true',
                    help='explain a dozen of the top losses: which parts of a photo led to the answer (slow)')
@@ -214,13 +223,13 @@ def compare_command(
     "Test whether one run is better than another, or whether the difference could be chance."
     from petpoo.evaluate.comparison import compare
     from petpoo.evaluate.evaluation import read_run, run_names, write_comparison
-    runs = [read_run(o) for o in args.runs]
-    found = compare(*runs, names=run_names(args.runs))
+    names, runs = run_names(args.runs), [read_run(o) for o in args.runs]
+    found = compare(*runs, names=names)
     print(found)
     table = found.table.astype(object).where(found.table.notna(), None)
     print_result(args, dict(photos=found.n, findings=found.findings, figures=table.to_dict('records')))
     if not args.out: return
-    write_comparison(found, runs, args.out)
+    with output_folder(args.out) as out: write_comparison(found, runs, out)
     print(f'Written to {args.out}: report.html, compare.csv, compare.png, and confusion.png with the matrices '
           'side by side')
 
@@ -235,8 +244,10 @@ def compare_parser(
         'petpoo compare runs/scratch runs/transfer',
         'petpoo compare first second third --out comparison')
     p.add_argument('runs', type=path_option, nargs='+', metavar='run',
-                   help='folders with a predictions.csv, written by petpoo train or petpoo evaluate')
+                   help='folders, here or at an address, with a predictions.csv, written by petpoo train or '
+                        'petpoo evaluate')
     p.add_argument('--out', type=path_option,
-                   help='folder for the page, the table and the pictures (default: only print)')
+                   help='folder, here or at an address, for the page, the table and the pictures '
+                        '(default: only print)')
     add_json_option(p, 'findings, figures and differences')
     return p

@@ -14,6 +14,7 @@ from ..decode import MAX_BYTES, SUFFIXES, sniff
 from ..image import is_address
 from ..names import few, first_line
 from ..places import archive_kind, place_of
+from ..storage import join, scheme_of
 
 # %% ../../nbs/50c_photos.ipynb #7f1a6125
 _DOWNLOAD_SECONDS = 60 # for a download, from the first packet to the last
@@ -114,9 +115,10 @@ def _listed(content, name):
     return found
 
 def _at(folder, path):
-    "A path of a list in `folder`."
-    if is_address(path) or place_of(path): return path
+    "A path of a list in `folder`, here or at an address."
+    if scheme_of(path) or place_of(path): return path
     path = os.path.expanduser(path)
+    if scheme_of(folder) and not os.path.isabs(path): return join(folder, path)
     beside = os.path.join(folder, path)
     return beside if os.path.lexists(beside) else path
 
@@ -158,7 +160,7 @@ def _from_table(csv):
 
 # %% ../../nbs/50c_photos.ipynb #b5813fa9
 def _from_folder(folder, notes):
-    "The photos of a folder or an archive."
+    "The photos of a folder or an archive, here or at an address."
     from petpoo.data.files import list_images
     found = list_images(folder)
     notes += [f'{folder}: {o}' for o in found.notes]
@@ -170,9 +172,16 @@ def _from_pattern(pattern):
     return [o for o in files if _looks_like_photo(o)] or files
 
 # %% ../../nbs/50c_photos.ipynb #fa8f3ee0
+def _from_storage(address, notes):
+    "The photos that an address in a storage stands for."
+    suffix = os.path.splitext(address)[1].lower()
+    if suffix == '.csv': return _from_table(address)
+    return [address] if suffix in SUFFIXES else _from_folder(address, notes)
+
 def _expand(word, notes):
     "The photos that one word of the command line stands for."
     if is_address(word): return [word]
+    if scheme_of(word): return _from_storage(word, notes)
     if word == '-': return _from_pipe()
     if os.path.isdir(word) or os.path.isfile(word) and archive_kind(word): return _from_folder(word, notes)
     if word.lower().endswith('.csv'): return _from_table(word)
@@ -192,5 +201,5 @@ def find_photos(
 def photo_of(
     name: str, # from `find_photos`
 ): # what `Classifier.predict_batch` takes
-    "A path as it is, or an address as a photo to download."
+    "A path or an address in a storage as it is, or a web address as a photo to download."
     return WebPhoto(name) if is_address(name) else name

@@ -13,12 +13,12 @@ from importlib.util import find_spec
 from .options import BUNDLE_HELP, add_command, path_option, positive_option
 from .photos import find_photos, photo_of
 from ..classify.prediction import Prediction
-from ..core import PetpooError, atomic_path
+from ..core import PetpooError
 from ..decode import SUFFIXES
-from ..image import is_address
 from ..names import count, percent, shown
-from ..places import place_of
+from ..places import is_place, place_of
 from ..progress import progress
+from ..storage import output_file, scheme_of
 
 # %% ../../nbs/50d_predict.ipynb #b46687a2
 _MARKS = ('bundle/config.json',), ('config.json', 'model.onnx'), ('settings.json', 'table.csv') # a run, a bundle, a run
@@ -32,7 +32,7 @@ def _is_classifier(word):
 # %% ../../nbs/50d_predict.ipynb #8fbf8971
 def _may_be_photo(word):
     "Could a word stand for photos, even if nothing is there?"
-    special = word == '-' or word[:1] == '@' or is_address(word) or any(o in word for o in '*?[')
+    special = word == '-' or word[:1] == '@' or scheme_of(word) or any(o in word for o in '*?[')
     if place_of(word): return True
     known = {*SUFFIXES, '.csv', '.zip', '.tar', '.tgz'}
     return special or os.path.lexists(word) or os.path.splitext(word)[1].lower() in known
@@ -102,7 +102,7 @@ def _csv_output(args, clf): return _csv_to(sys.stdout, args, clf)
 
 @contextmanager
 def _csv_file(args, clf):
-    with atomic_path(args.out) as p, open(p, 'w', encoding='utf-8', errors='surrogateescape', newline='') as f:
+    with output_file(args.out) as p, open(p, 'w', encoding='utf-8', errors='surrogateescape', newline='') as f:
         with _csv_to(f, args, clf) as add: yield add
 
 # %% ../../nbs/50d_predict.ipynb #47ab03c8
@@ -111,7 +111,7 @@ def _parquet_file(args, clf):
     import pandas as pd
     rows = []
     yield lambda name, photo, answer: rows.append(_row(shown(name), answer, args.top, clf.classes))
-    with atomic_path(args.out) as p: pd.DataFrame(rows, columns=_csv_header(args.top, clf.classes)).to_parquet(p)
+    with output_file(args.out) as p: pd.DataFrame(rows, columns=_csv_header(args.top, clf.classes)).to_parquet(p)
 
 # %% ../../nbs/50d_predict.ipynb #55d6b576
 _MOST_SHOWN = 100
@@ -126,7 +126,7 @@ def _picture_file(args, clf):
         answers.append(answer)
     yield add
     figure = draw_answers(Figure(), images, answers[:len(images)], species=clf.config['species'])
-    with atomic_path(args.out) as p: figure.savefig(p, dpi=110, facecolor='white')
+    with output_file(args.out) as p: figure.savefig(p, dpi=110, facecolor='white')
     if len(answers) > len(images): print(f'The picture shows the first {len(images)} of {len(answers):,} photos')
 
 # %% ../../nbs/50d_predict.ipynb #c0eda9da
@@ -136,7 +136,8 @@ def _check_out(out):
     "Raise `PetpooError` unless answers can be written to this file."
     suffix = os.path.splitext(out)[1].lower()
     if suffix not in _FILES: raise PetpooError(f'{out} must end in .csv, .parquet, .png or .jpg; choose another --out')
-    if os.path.lexists(out): raise PetpooError(f'{out} exists: choose another --out')
+    if os.path.lexists(out) or scheme_of(out) and is_place(out):
+        raise PetpooError(f'{out} exists: choose another --out')
     if suffix == '.parquet' and not find_spec('pyarrow'):
         raise PetpooError('a .parquet needs the package pyarrow: pip install pyarrow, or write a .csv')
 
@@ -206,8 +207,9 @@ def predict_command(
     return int(failed > 0)
 
 # %% ../../nbs/50d_predict.ipynb #358ebb33
-_PHOTOS_HELP = ("image files, folders, patterns such as 'pets/*.jpg', tables (.csv) with a column of paths, "
-                'web addresses, @list.txt (a file with one path a line), or - for such a list from a pipe')
+_PHOTOS_HELP = ('image files, folders, archives and tables (.csv) with a column of paths, here or in object storage '
+                "(s3://bucket/photos), patterns such as 'pets/*.jpg', web addresses of images, "
+                '@list.txt (a file with one path a line), or - for such a list from a pipe')
 
 def _output_options(add, pick):
     add('--each', action='store_true', help='find each cat and dog in a photo, and answer for each')
@@ -216,8 +218,8 @@ def _output_options(add, pick):
          help='print one JSON object for each photo, with the probabilities of all classes')
     pick('--csv', action='store_true', help='print a CSV with a row for each photo')
     add('--out', type=path_option, metavar='FILE',
-        help='write the answers to a file: .csv, .parquet (needs pyarrow), or .png or .jpg (a picture of the photos '
-             'with their answers)')
+        help='write the answers to a file, here or at an address: .csv, .parquet (needs pyarrow), or .png or .jpg '
+             '(a picture of the photos with their answers)')
 
 # %% ../../nbs/50d_predict.ipynb #e952e4cf
 def _take_late_words(parser):

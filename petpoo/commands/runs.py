@@ -68,34 +68,45 @@ def _can_cross_validate(args, table):
     plain = args.recipe == 'quick' and args.balance != 'oversample' and not args.best
     return plain and args.valid is None and 'valid' not in {*table['split']}
 
+def _check_open_set(args, species):
+    "Raise `PetpooError` if `--open-set` was given and no such head can be made for these species."
+    if not getattr(args, 'open_set', False): return
+    if args.recipe == 'baseline':
+        raise PetpooError('--open-set needs a pretrained body: choose another recipe than baseline')
+    if {*species} != {'cat', 'dog'}:
+        raise PetpooError('--open-set needs cats and dogs, and every class must be one of them: leave --open-set out')
+
+def _split(args, table):
+    "The table with a split, and its notes. Parts for a cross-validation are drawn later, so none lacks a class."
+    from petpoo.data.table import split_table
+    split = split_table(table, valid=args.valid or 0.2, seed=args.seed, by=args.target)
+    notes = split.attrs.get('notes', [])
+    return split, [o for o in notes if not (args.cross_validate and o.startswith('No image in valid: '))]
+
 def load_images(
     args: Namespace, # settings of a run
-) -> tuple: # (table of all images, that of readable ones with a split, that of skipped files, notes for the user)
+) -> tuple: # (table of all images, that of readable ones with a split, notes for the user)
     "Read, clean and split the images of a new run."
     from petpoo.data.layouts import read_table
-    from petpoo.data.table import drop_unreadable, split_table
+    from petpoo.data.table import drop_unreadable
     everything = read_table(args.data or sample_folder(), **layout_options(args))
     table = _cleaned(everything, args.cleaning)
+    _check_open_set(args, {'cat', 'dog'} & {*table['species']}) # other species may be left out yet
     _start_features(args, table)
     notes, stop = table.attrs.get('notes', []), Event()
     with ThreadPoolExecutor(1) as pool:
         checked = pool.submit(drop_unreadable, table, stop)
         try:
             _check_network(args)
-            table, skipped = checked.result()
+            table = checked.result()[0] # a note names the others
         except BaseException: # and Ctrl-C
             stop.set()
             raise
     args.cross_validate = _can_cross_validate(args, table)
-    table = split_table(table, valid=args.valid or 0.2, seed=args.seed, by=args.target)
-    return everything, table, skipped, list(dict.fromkeys([*notes, *table.attrs.get('notes', [])]))
+    table, more = _split(args, table)
+    return everything, table, list(dict.fromkeys([*notes, *more]))
 
 # %% ../../nbs/50a_runs.ipynb #3f219d39
-def _say_skipped(skipped):
-    if not len(skipped): return
-    say(f'Skipped {count(len(skipped), "file")} that cannot be read:')
-    for row in skipped.head(5).itertuples(): say(row.reason, 4)
-
 def _sides(table, cross_validate):
     n = table['split'].value_counts()
     train, valid, test = (int(n.get(o, 0)) for o in ('train', 'valid', 'test'))
@@ -103,12 +114,11 @@ def _sides(table, cross_validate):
     if cross_validate: return f'{train + valid:,} for training, and for measuring by cross-validation{left}'
     return f'{train:,} for training, {valid:,} held out to measure{left}'
 
-def _say_images(data, table, skipped, notes, args):
+def _say_images(data, table, notes, args):
     "Print what the data holds."
     from petpoo.data.balance import class_balance
     say(f'{count(len(table), "image")} in {data}: {_sides(table, args.cross_validate)}')
     for note in notes: say(note)
-    _say_skipped(skipped)
     columns = ['species'] if args.target == 'species' else ['species', 'label']
     for by in columns:
         if table[by].all(): say(class_balance(table, by=by))
@@ -269,9 +279,8 @@ def _can_be_open(args, spec):
 
 def _wants_open_set(args, spec):
     "Whether the head also tells pets from everything else; runs of version 0.1 have no such setting."
+    _check_open_set(args, spec.species.values())
     wanted = getattr(args, 'open_set', False)
-    if wanted and args.recipe == 'baseline':
-        raise PetpooError('--open-set needs a pretrained body: choose another recipe than baseline')
     return _can_be_open(args, spec) if wanted is None else wanted
 
 # %% ../../nbs/50a_runs.ipynb #d02ee55d
@@ -308,8 +317,8 @@ def start_run(
 ) -> tuple: # (folder, table, learner)
     "Start a new run: check everything first, then make its folder."
     run = _run_folder(args)
-    everything, table, skipped, notes = load_images(args)
-    _say_images(args.data or sample_folder(), table, skipped, notes, args)
+    everything, table, notes = load_images(args)
+    _say_images(args.data or sample_folder(), table, notes, args)
     learn = run_learner(args, table)
     _check_space(run, learn)
     return _new_run(args, run, everything, table), table, learn
@@ -325,7 +334,7 @@ def resume_run(
         raise PetpooError(f'{run} follows the recipe standard, which petpoo no longer has: start a new run, '
                           'for example with --recipe full')
     table, classes, notes = run_images(run, args)
-    _say_images(args.data or sample_folder(), table, table[:0], notes, args)
+    _say_images(args.data or sample_folder(), table, notes, args)
     return run, table, run_learner(args, table, classes)
 
 # %% ../../nbs/50a_runs.ipynb #ef1ed80b

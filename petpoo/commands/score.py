@@ -8,37 +8,44 @@ __all__ = ['score_command', 'score_parser']
 # %% ../../nbs/50g_score.ipynb #b1fc45ed
 import json
 from argparse import ArgumentParser, Namespace
-from .options import BUNDLE_HELP, add_command, add_engine_options, path_option
-from ..names import count, shown
+from importlib.util import find_spec
+from .options import BUNDLE_HELP, add_command, add_engine_options, path_option, shell_word
+from ..core import PetpooError
+from ..names import shown
 
 # %% ../../nbs/50g_score.ipynb #257ff69d
 def _print_json(tally):
     from petpoo.scale.mapping import as_facts
     print(json.dumps(dict(event='done' if tally.ended else 'progress') | as_facts(tally)), flush=True)
 
-def _print_summary(tally, out):
-    "What was written, and what could not be read."
-    earlier = f' ({count(tally.earlier, "part")} of an earlier run kept)' if tally.earlier else ''
-    done = f'{count(tally.photos, "photo")} in {tally.seconds:.0f} s, {tally.rate:.3g} a second'
-    print(f'Written to {shown(out)}: {done}{earlier}')
-    for kind, n in tally.errors.most_common(): print(f'  {n:>8,}  {shown(kind)}')
-
 # %% ../../nbs/50g_score.ipynb #644069d8
+def _check_pyarrow(args):
+    "Raise `PetpooError` if scores cannot be written."
+    if find_spec('pyarrow'): return
+    words = ' '.join(map(shell_word, (args.photos, '--bundle', args.bundle)))
+    raise PetpooError("scores are Parquet files, which need the package pyarrow: pip install 'petpoo[parquet]', "
+                      f'or write the answers to a CSV without it: petpoo predict {words} --out scores.csv')
+
 def score_command(
     args: Namespace, # see `petpoo score --help`
 ) -> int: # exit code: 1 if a photo could not be read, else 0
     "Score photos with a bundle."
-    from petpoo.scale.mapping import map_images, show_line
+    from petpoo.progress import no_progress
+    from petpoo.scale.mapping import as_summary, map_images
     from petpoo.scale.score import Scorer
-    tell = _print_json if args.json else show_line
+    if args.engine == 'local': _check_pyarrow(args)
     scorer = Scorer(args.bundle, args.embeddings)
-    tally = map_images(args.photos, scorer, args.out, args.engine, args.workers, args.address, tell=tell)
-    if not args.json: _print_summary(tally, args.out)
+    where = args.photos, scorer, args.out, args.engine, args.workers, args.address
+    if args.json:
+        with no_progress(): tally = map_images(*where, tell=_print_json)
+    else:
+        tally = map_images(*where)
+        print(f'Written to {shown(args.out)}: {as_summary(tally)}')
     return int(tally.errors.total() > 0)
 
 # %% ../../nbs/50g_score.ipynb #24b5240c
-_SCORED_HELP = ('the photos: a table (.csv or .parquet) with a column path, a folder, or WebDataset or Parquet shards; '
-                'here or at an address such as s3://bucket/photos')
+_SCORED_HELP = ('the photos: a table (.csv or .parquet) with a column path, a folder, an archive (zip, tar), or '
+                'WebDataset or Parquet shards; here or at an address such as s3://bucket/photos')
 
 def score_parser(
     commands, # what `ArgumentParser.add_subparsers` returned
@@ -46,7 +53,8 @@ def score_parser(
     "The parser of `petpoo score`."
     p = add_command(
         commands, score_command, 'score', 'score millions of photos',
-        'Answer every photo of a table or folder, and write Parquet files. The same command again resumes a run.',
+        'Answer every photo of a table, folder or archive, and write Parquet files. The same command again resumes '
+        'a run.',
         'petpoo score packaged photos --out scores',
         'petpoo score latest s3://bucket/shards --out s3://bucket/scores --engine ray --address auto')
     add = p.add_argument

@@ -7,7 +7,8 @@ __all__ = ['app_command', 'app_parser', 'feedback_command', 'feedback_parser']
 
 # %% ../../nbs/50f_serve.ipynb #9d08d970
 from argparse import ArgumentParser, Namespace
-from .options import BUNDLE_HELP, add_command, add_json_option, path_option, print_result, shell_word
+from .options import (
+    BUNDLE_HELP, HereOption, add_command, add_json_option, path_option, print_result, shell_word)
 
 # %% ../../nbs/50f_serve.ipynb #a2d19010
 def app_command(
@@ -28,11 +29,11 @@ def _address_options(add):
         help='a name under which a proxy serves the page; may be given more than once')
 
 def _shop_options(add):
-    add('--feedback', type=path_option, default='feedback',
+    add('--feedback', type=HereOption('corrections are kept in a folder of this machine'), default='feedback',
         help="folder for photos that visitors corrected, see petpoo feedback; '' keeps none (default: ./feedback)")
     add('--feedback-limit', type=int, default=10_000, metavar='N',
         help='largest number of corrected photos to keep; 0 for no limit (default: %(default)s)')
-    add('--catalogue', type=path_option,
+    add('--catalogue', type=HereOption('copy the catalogue to a folder here'),
         help='folder with coats.csv and products.csv (default: the catalogue that comes with petpoo, if it has '
              'a coat for each class; else the page recommends no shampoo)')
 
@@ -79,7 +80,9 @@ def feedback_parser(
         'List the photos that visitors of the web page corrected, with the answers they received.',
         'petpoo feedback feedback',
         'petpoo feedback feedback --out corrections.csv')
-    p.add_argument('folder', type=path_option, help='the folder given to petpoo app as --feedback')
-    p.add_argument('--out', type=path_option, help='also write the corrections as a CSV for petpoo train --data')
+    p.add_argument('folder', type=HereOption('corrections are in the folder that petpoo app keeps'),
+                   help='the folder given to petpoo app as --feedback')
+    p.add_argument('--out', type=path_option,
+                   help='also write the corrections as a CSV, here or at an address, for petpoo train --data')
     add_json_option(p, 'the corrections')
     return p

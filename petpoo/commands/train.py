@@ -11,8 +11,8 @@ from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from .options import (
-    DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, count_option, path_option,
-    positive_option, print_result, say, say_written, seed_option, share_option, size_option)
+    DATA_HELP, HereOption, add_command, add_engine_options, add_json_option, add_layout_options, count_option,
+    path_option, positive_option, print_result, say, say_written, seed_option, share_option, size_option)
 from .features import features_on_engine
 from .runs import CROSS_FITTED, resume_run, run_figures, start_run
 from ..core import PetpooError, atomic_path
@@ -32,6 +32,11 @@ def _say_losses(history):
     say(f'After {count(len(history), "epoch")}: {losses}')
 
 # %% ../../nbs/50b_train.ipynb #fa3a2088
+def _check_others(folder):
+    "Raise `PetpooError` before anything else if there are no photos of others."
+    from petpoo.commands.photos import find_photos
+    find_photos([folder])
+
 def _photos_of_others(args):
     "The readable photos of none of the classes; None without any."
     folder = getattr(args, 'others', None)
@@ -121,12 +126,20 @@ def _fit_on_devices(learn, args, run):
 # %% ../../nbs/50b_train.ipynb #fc4a6dd8
 _PHASES = dict(full='all layers', baseline='from scratch') # recipe -> its second step
 
+def _features_on_engine(learn, args, run):
+    "Put the features into the cache, from several processes or a cluster."
+    from petpoo.train.bodies import body_graph
+    from petpoo.train.features import body_key
+    spec = learn.dls.spec
+    features_on_engine(learn.dls.table['path'], lambda: body_graph(learn.model[0].eval(), spec.size), spec,
+                       body_key(learn), run/'features', args.engine, args.address)
+
 def _fit(learn, args, run):
     "Train by recipe; returns a history for each step."
     from petpoo.train.training import sanity_check
     say(sanity_check(learn))
     if args.recipe == 'quick' and args.devices > 1: say('--devices has nothing to share: quick trains the head alone')
-    if args.engine and args.recipe != 'baseline': features_on_engine(learn, run/'features', args.engine, args.address)
+    if args.engine and args.recipe != 'baseline': _features_on_engine(learn, args, run)
     histories = [] if args.recipe == 'baseline' else [_fit_head(learn, args)]
     return histories + ([] if args.recipe == 'quick' else [_fit_on_devices(learn, args, run)])
 
@@ -145,6 +158,14 @@ def _is_readable(path):
     from petpoo.image import read_image
     with contextlib.suppress(PetpooError): return bool(read_image(path, at_least=(1, 1)))
     return False
+
+def _calibrated(preds):
+    "Predictions by temperatures that were fitted without them."
+    import numpy as np
+    from petpoo.classify.calibration import calibrated_out_of_fold
+    from petpoo.evaluate.predictions import classes_of, predictions_table, probs_of, truth_codes
+    probs = calibrated_out_of_fold(np.log(probs_of(preds).clip(1e-12)), truth_codes(preds))
+    return predictions_table(preds['path'].tolist(), preds['truth'], probs, classes_of(preds))
 
 def _held_out_predictions(learn, held):
     "Predictions for the held-out images that are still readable; None if none is."
@@ -165,8 +186,10 @@ def _measure(learn, table, run):
     from petpoo.evaluate.predictions import save_predictions
     spec = learn.dls.spec
     preds = cross_validated_table(learn)
-    if preds is None: preds = _held_out_predictions(learn, table[table['split'] == 'valid'])
-    if preds is None: return say('No image is left to measure on.')
+    if preds is None:
+        preds = _held_out_predictions(learn, table[table['split'] == 'valid'])
+        if preds is None: return say('No image is left to measure on.')
+        preds = _calibrated(preds)
     named = levels(preds, spec.species, spec.target)
     with ThreadPoolExecutor() as pool: reports = dict(zip(named, pool.map(evaluate, named.values())))
     for name, report in reports.items(): say(f'{name}: {report}')
@@ -201,6 +224,7 @@ def train_command(
 ):
     "Train and measure a classifier, and write it as a bundle."
     if args.devices > 1: _check_devices(args.devices)
+    if args.others: _check_others(args.others)
     print('Data', flush=True)
     run, table, learn = resume_run(args) if args.resume else start_run(args)
     print('Training', flush=True)
@@ -266,8 +290,9 @@ def _detail_options(add):
         help='random seed of the split, the new weights and the order of the images (default: %(default)s)')
 
 def _run_options(add):
-    add('--out', type=path_option, help='folder for the results (default: runs/DATE-TARGET)')
-    add('--resume', type=path_option, metavar='RUN',
+    add('--out', type=HereOption('train here, then petpoo export RUN --to ADDRESS'),
+        help='folder of this machine for the results (default: runs/DATE-TARGET)')
+    add('--resume', type=HereOption('give the folder of a run'), metavar='RUN',
         help='resume an interrupted run, with its own settings and images; other options are ignored')
 
 # %% ../../nbs/50b_train.ipynb #26d62e40

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import chunked, patch
 from PIL import Image
-from ..core import PetpooError
+from ..core import PetpooError, give_back
 from .bands import BITS, close_pairs, hamming
-from .frequencies import as_hashes, mini_points, mirrored_points, normal_minis
+from .cache import file_array
+from .frequencies import FREQUENCIES, as_hashes, mini_points, mirrored_points, normal_minis
 from .measures import MINI
 from ..image import read_image
 
@@ -58,10 +59,18 @@ def _as_candidates(a, b, apart, n):
     pairs = pd.DataFrame(dict(i=np.minimum(i, j), j=np.maximum(i, j), mirrored=mirrored, apart=apart))
     return _nearest_few(pairs[i != j])
 
+def _with_mirrored(minis):
+    "Points of pictures followed by those of their mirror images, in a temporary file."
+    n = len(minis)
+    points = file_array(2*n, FREQUENCIES, dtype=np.float32)
+    for k in range(0, n, _BLOCK):
+        some = mini_points(minis[k:k+_BLOCK])
+        points[k:k+len(some)], points[n+k:n+k+len(some)] = some, mirrored_points(some)
+    return np.asarray(points)
+
 def _candidates(minis):
     "Pairs that may be duplicates."
-    points, rng, kept = mini_points(minis), np.random.default_rng(0), None
-    points = np.concatenate([points, mirrored_points(points)])
+    points, rng, kept = _with_mirrored(minis), np.random.default_rng(0), None
     steps = (o for _ in range(_CUTS) for o in _one_cut(points, rng))
     for some in chunked(steps, 4*_NEXT): # those of four cuts
         a, b, apart = np.concatenate(some, axis=1)
@@ -312,7 +321,7 @@ def unlikeness(
     return least
 
 # %% ../../nbs/02g_alike.ipynb #52875e88
-_LOADED = 256 # pictures kept in memory, about half a MiB each
+_LOADED = 64 # pictures kept in memory, about a MiB each
 
 def _compare(load, pair):
     "How different the pictures of a pair are; 2 if one cannot be read."
@@ -328,7 +337,9 @@ def verify(
     "Compare the pictures of each pair and keep those that are the same; a picture that cannot be read matches none."
     pairs = pairs.sort_values(['i', 'j'])
     load = functools.lru_cache(_LOADED)(lambda k: load_picture(paths[k]))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        unlike = list(pool.map(lambda o: _compare(load, o), pairs.itertuples()))
+    with ThreadPoolExecutor(os.cpu_count()) as pool: # a pool holds all of what it is given
+        unlike = [o for some in chunked(pairs.itertuples(), 1024) for o in pool.map(lambda o: _compare(load, o), some)]
+    load.cache_clear()
+    give_back()
     found = pairs.assign(unlike=np.array(unlike, float))
     return found[found.unlike <= SAME].sort_values(['unlike', 'i', 'j'], ignore_index=True)

@@ -52,29 +52,32 @@ _FILE = [
 CHECKS = [*_LIGHT, *_SIZE, *_FILE]
 
 # %% ../../nbs/03c_checks.ipynb #10f90d02
-def _relative_size(m):
-    "How many times larger or smaller than the median image."
-    side = np.sqrt(m.width*m.height)
-    times = side / side.median()
-    return np.maximum(times, 1/times)
+def _side_of(m): return np.sqrt(m.width*m.height)
 
 def _colour_share(m):
-    "Colour as a share of the brightness; infinite where half of all images have none."
-    colour = m.saturation / m.brightest.clip(.02)
-    return colour if (colour < .02).mean() < .5 else math.inf
+    "Colour as a share of the brightness."
+    return m.saturation / m.brightest.clip(.02)
+
+def _usual(m):
+    "The median side of images, and whether most of them have colour."
+    return _side_of(m).median(), (_colour_share(m) < .02).mean() < .5
 
 # %% ../../nbs/03c_checks.ipynb #d3de5ed3
-def _relative(m):
+def _relative(m, usual_side, coloured):
     "The measures of readable images, with columns that are derived from them."
+    times = _side_of(m)/usual_side
     suffix, contrast = m.path.map(suffix_of), m.brightest - m.darkest
     short, long = m[['width', 'height']].min(axis=1), m[['width', 'height']].max(axis=1)
     return m.assign(
-        contrast=contrast, edge=m.edge.where(contrast >= .05), slope=1/m.edge, grey=_colour_share(m),
-        short=short, aspect=long/short, relative=_relative_size(m),
+        contrast=contrast, edge=m.edge.where(contrast >= .05), slope=1/m.edge,
+        grey=_colour_share(m) if coloured else math.inf, short=short, aspect=long/short,
+        relative=np.maximum(times, 1/times),
         suffix=suffix, extension=((suffix.map(SUFFIXES) != m.format) & (suffix != '')).astype(float),
         turn=(m.orientation > 1)*math.inf)
 
 # %% ../../nbs/03c_checks.ipynb #24c2dcee
+_ROWS = 1 << 14
+
 def _failing(check, measures):
     "The issues that one check finds."
     score = issue_score(measures[check.column], check.limit, check.high)
@@ -86,9 +89,12 @@ def image_issues(
     measures: pd.DataFrame, # from `measure_images`
 ) -> pd.DataFrame: # rows of an issues table, highest score first
     "The issues of single images; if several checks have one kind, the highest score counts."
-    bad, good = measures[measures.fault != ''], _relative(measures[measures.fault == ''])
+    bad, columns = measures[measures.fault != ''], ['width', 'height', 'saturation', 'brightest']
+    usual = _usual(measures[columns][measures.fault == ''])
     unreadable = issue_rows(bad.path, kind='unreadable', score=1., verdict=bad.fault, action='drop')
-    found = pd.concat([unreadable, *(_failing(o, good) for o in CHECKS)])
+    parts = (measures.iloc[k:k+_ROWS] for k in range(0, len(measures), _ROWS))
+    good = (_relative(o[o.fault == ''], *usual) for o in parts)
+    found = pd.concat([unreadable, *(_failing(check, o) for o in good for check in CHECKS)])
     found = found.sort_values('score', ascending=False, kind='stable', ignore_index=True)
     return found.drop_duplicates(['path', 'kind'], ignore_index=True)
 

@@ -14,6 +14,7 @@ from .table import add_notes, check_table
 from ..names import count, few
 from ..tables import read_csv, write_csv
 from ..places import map_file
+from ..storage import join, scheme_of
 
 # %% ../../nbs/03_cleaning.ipynb #dddf8fe9
 CLEANING = ['path', 'action', 'label', 'reason', 'who'] # the columns of a cleaning list
@@ -44,12 +45,15 @@ def _check_cleaning(cleaning, name):
 def _csv_path(csv): return Path(os.path.abspath(Path(csv).expanduser()))
 
 def read_cleaning(
-    csv: str|Path, # has the columns path and action, and optionally label, reason and who
+    csv: str|Path, # has the columns path and action, and optionally label, reason and who; here or at an address
 ) -> pd.DataFrame: # one row per decision, with absolute paths and all columns of `CLEANING`
     "Read a cleaning list; relative paths start at its folder. Raises `PetpooError` if a row is invalid."
-    file = _csv_path(csv)
-    cleaning = _check_cleaning(read_csv(file), str(file))
-    return cleaning.assign(path=[map_file(lambda p: os.path.abspath(file.parent/p), o) for o in cleaning.path])
+    file = str(csv if scheme_of(csv) else _csv_path(csv))
+    cleaning, folder = _check_cleaning(read_csv(file), file), os.path.dirname(file)
+    def whole(path):
+        if scheme_of(folder) and not os.path.isabs(path): return join(folder, path)
+        return os.path.abspath(os.path.join(folder, path))
+    return cleaning.assign(path=[map_file(whole, o) for o in cleaning.path])
 
 # %% ../../nbs/03_cleaning.ipynb #a9a8e8b0
 def write_cleaning(

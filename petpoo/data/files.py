@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SYSTEM', 'IMAGE_FOLDERS', 'ANNOTATION_FOLDERS', 'ARCHIVES', 'is_system', 'find_folder', 'list_folder', 'Listing',
-           'list_place', 'list_images']
+           'is_archive', 'list_place', 'list_images']
 
 # %% ../../nbs/02_files.ipynb #874db325
 import os, stat
@@ -130,7 +130,9 @@ _ODD_PARTS = {'', '.', '..'}
 
 ARCHIVES = '.zip', '.tar', '.tar.gz', '.tgz', '.tar.bz2', '.tar.xz'
 
-def _is_archive(where):
+def is_archive(
+    where: str|Path, # a file or a folder, here or at an address
+) -> bool:
     "Is it an ordinary file that is a zip or a tar, or an address with such a name?"
     if scheme_of(where): return str(where).lower().endswith(ARCHIVES)
     file = os.path.abspath(os.path.expanduser(where))
@@ -237,7 +239,7 @@ def list_place(
     where: str|Path, # a folder, here or at an address, searched with all its sub-folders; or an archive
 ) -> Listing: # possibly without an image
     "Find all images below a folder or in an archive. Raises `PetpooError` if it cannot be read."
-    if _is_archive(where): found = _list_archive(where)
+    if is_archive(where): found = _list_archive(where)
     else: found = _list_address(where) if scheme_of(where) else Listing(find_folder(where))
     todo: list[tuple] = [()]
     while todo: todo += _list_one(found, todo.pop())

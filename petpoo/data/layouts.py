@@ -82,7 +82,8 @@ def _absolute(path, folder):
         if not scheme_of(folder): return os.path.normpath(os.path.join(folder, os.path.expanduser(o)))
         return o if os.path.isabs(o) else join(folder, o)
     whole, bare = (map_file(absolute, o) for o in (path, path.strip()))
-    return whole if whole == bare or not scheme_of(whole) and is_place(whole) else bare
+    found = whole if whole == bare or not scheme_of(whole) and is_place(whole) else bare
+    return path if found == path else found # one text in memory, not two that are equal
 
 # %% ../../nbs/02c_layouts.ipynb #027376e2
 def _need(table, csv, column, wrong, what):
@@ -120,7 +121,8 @@ def csv_table(
     if 'split' in table: table['split'] = [split_of(o) or o.lower() for o in table['split']]
     table, notes = _without_unlabelled(table)
     _check_csv(table, csv)
-    table = table.assign(path=[_absolute(o, folder) for o in table.path], label=table.label.map(class_name))
+    names = {o: class_name(o) for o in table.label.unique()}
+    table = table.assign(path=[_absolute(o, folder) for o in table.path], label=table.label.map(names))
     _check_unique(table, csv)
     species = table.species.str.lower() if 'species' in table else table.label.map(species_of)
     return data_table(table.assign(species=species).rename_axis(None), notes, csv)

@@ -131,12 +131,15 @@ def _measure_batch(cache, pool, paths):
 _SHARED = 'fault', 'format', 'mode' # texts with few values, each kept once
 _WHOLE_NUMBERS = 'bytes', 'orientation', 'frames', 'width', 'height'
 
+def _column_in_file(n, dtype): return np.asarray(file_array(max(n, 1), dtype=dtype))[:n]
+
 class Measured:
-    "Measures and miniatures of `n` images, collected batch by batch: numbers in arrays, miniatures in a file."
+    "Measures and miniatures of `n` images, collected batch by batch: numbers and miniatures in files."
     def __init__(self,
         n: int, # images
     ):
-        self.columns = {o: np.full(n, math.nan, object if o in (*_SHARED, 'sha256') else float) for o in MEASURES}
+        texts = *_SHARED, 'sha256'
+        self.columns = {o: np.empty(n, object) if o in texts else _column_in_file(n, float) for o in MEASURES}
         self.minis = file_array(max(n, 1), MINI, MINI, dtype=np.uint8)[:n]
         self.filled = 0
 
@@ -158,8 +161,12 @@ def table(self: Measured,
     paths, # of the images
 ) -> pd.DataFrame: # a row for each image
     "The measures; a number that some images lack is a float, as pandas has it."
-    whole = [o for o in _WHOLE_NUMBERS if not np.isnan(self.columns[o]).any()]
-    return pd.DataFrame(dict(path=paths) | self.columns | {o: self.columns[o].astype(int) for o in whole}, copy=False)
+    columns = dict(path=paths) | self.columns
+    for name in _WHOLE_NUMBERS:
+        if np.isnan(columns[name]).any(): continue
+        columns[name] = _column_in_file(len(paths), int)
+        columns[name][:] = self.columns[name]
+    return pd.DataFrame(columns, copy=False)
 
 # %% ../../nbs/02f_measures.ipynb #db09cde2
 def measure_images(

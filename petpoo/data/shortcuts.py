@@ -7,14 +7,13 @@ __all__ = ['PROPERTIES', 'SHORTCUT', 'shortcut_features', 'is_shortcut', 'shortc
 
 # %% ../../nbs/03a_shortcuts.ipynb #baf6c00c
 import math
-import numpy as np
 import pandas as pd
 from ..core import PetpooError
 from ..names import suffix_of
 from .measures import issue_rows, issue_score, measure_images
 
 # %% ../../nbs/03a_shortcuts.ipynb #988e56c0
-PROPERTIES = dict( # name -> columns of the measures, or of what `_property_columns` adds to them
+PROPERTIES = dict( # name -> columns of the measures, or of what `_DERIVED` makes of them
     brightness=['brightness'],
     greenness=['greenness'],
     colourfulness=['saturation'],
@@ -24,20 +23,22 @@ PROPERTIES = dict( # name -> columns of the measures, or of what `_property_colu
     format=['format', 'mode', 'suffix'])
 
 # %% ../../nbs/03a_shortcuts.ipynb #0dc6ba77
-def _property_columns(measures):
-    "Name of a property -> array (images, columns); a text column becomes one column of 0 and 1 for each of its values."
-    m = measures.assign(
-        shape=measures.width/measures.height,
-        density=measures.bytes/(measures.width*measures.height),
-        suffix=measures.path.map(suffix_of))
-    def numbers(columns):
-        text = [o for o in columns if m[o].dtype == object]
-        return pd.get_dummies(m[columns], columns=text).to_numpy(float)
-    return {name: numbers(columns) for name, columns in PROPERTIES.items()}
+_DERIVED: dict = dict( # column -> function of the columns of the measures
+    shape=lambda of: of('width')/of('height'),
+    density=lambda of: of('bytes')/(of('width')*of('height')),
+    suffix=lambda of: of('path').map(suffix_of))
+
+def _property_columns(measures, use):
+    "Yield the name and an array (images, columns) of each property, for the images in the mask `use`."
+    def of(column): return measures[column][use]
+    for name, columns in PROPERTIES.items():
+        m = pd.DataFrame({o: _DERIVED[o](of) if o in _DERIVED else of(o) for o in columns})
+        text = [o for o in columns if m[o].dtype == object] # becomes a column of 0 and 1 for each of its values
+        yield name, pd.get_dummies(m, columns=text).to_numpy(float)
 
 # %% ../../nbs/03a_shortcuts.ipynb #77ec3891
 def _tree_predictions(x, y, folds=3):
-    "The class (n) that a cross-validated tree predicts from a property x (n, columns) for classes y (n, text)."
+    "The class (n) that a cross-validated tree predicts from a property x (n, columns) for classes y (n)."
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier
     tree = DecisionTreeClassifier(
@@ -55,16 +56,16 @@ def _predictable_targets(table):
 
 def _usable(y, readable):
     "Which images are readable and of a class that is named and large enough, and the sizes of those classes."
-    n = pd.Series(y[readable]).value_counts()
+    n = y[readable].value_counts()
     n = n[(n >= _LEAST) & (n.index != '')]
-    return readable & np.isin(y.astype(str), n.index.astype(str)), n
+    return readable & y.isin(n.index).to_numpy(), n
 
 # %% ../../nbs/03a_shortcuts.ipynb #76b63d02
-def _skills(x_by_property, y, target, n):
-    "A row of `shortcut_features` for each property; `n` are the sizes of the classes in `y`."
+def _skills(properties, y, target, n):
+    "A row of `shortcut_features` for each (name, x); `n` are the sizes of the classes in `y`."
     from sklearn.metrics import balanced_accuracy_score
     chance, error = 1/len(n), math.sqrt((.25/n).sum())/len(n)
-    for name, x in x_by_property.items():
+    for name, x in properties:
         varies = (x != x[0]).any()
         accuracy = balanced_accuracy_score(y, _tree_predictions(x, y)) if varies else chance
         skill = max(0, (accuracy-chance)/(1-chance))
@@ -78,9 +79,9 @@ def shortcut_features(
     "How well each property alone predicts species and label; classes of fewer than 10 images are left out."
     found, readable = [], (measures.fault == '').to_numpy()
     for target in _predictable_targets(table):
-        y = table[target].to_numpy(object)
-        use, n = _usable(y, readable)
-        if len(n) >= 2: found += _skills(_property_columns(measures[use]), y[use].astype(str), target, n)
+        use, n = _usable(table[target], readable)
+        classes = pd.factorize(table[target][use], sort=True)[0]
+        if len(n) >= 2: found += _skills(_property_columns(measures, use), classes, target, n)
     found = pd.DataFrame(found, columns=['property', 'target', 'accuracy', 'chance', 'error', 'skill'])
     return found.sort_values('skill', ascending=False, kind='stable', ignore_index=True)
 
@@ -132,6 +133,6 @@ def counterexamples(
     _check_target(table, target)
     measures, _ = measure_images(table.path.tolist())
     _check_readable(measures)
-    y = table[target].to_numpy(object).astype(str)
-    wrong = {name: _tree_predictions(x, y) != y for name, x in _property_columns(measures).items()}
+    y = pd.factorize(table[target], sort=True)[0]
+    wrong = {name: _tree_predictions(x, y) != y for name, x in _property_columns(measures, table.index)}
     return pd.DataFrame(wrong, index=table.path)

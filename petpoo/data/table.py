@@ -14,6 +14,7 @@ from threading import Event
 import numpy as np
 import pandas as pd
 import petpoo
+from fastcore.basics import chunked
 from ..core import PetpooError
 from .cache import Cache, content, contents
 from ..decode import MAX_BYTES
@@ -105,13 +106,15 @@ def _faults(paths, stop):
     def fault_of(path):
         if stop and stop.is_set(): raise CancelledError
         return _fault(path)
-    cache, version = Cache('readable', limit=2**26), petpoo.__version__
+    cache, version, faults = Cache('readable', limit=2**26), petpoo.__version__, {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        keys = [f'{o}:{version}' if o else '' for o in pool.map(_checksum, paths)]
-        known = cache.get(keys)
-        new = {path: key for path, key in zip(paths, keys) if key not in known}
-        faults = dict(zip(new, pool.map(fault_of, new)))
-    cache.put({key: b'1' for path, key in new.items() if key and not faults[path]})
+        for some in chunked(paths, 1024):
+            keys = [f'{o}:{version}' if o else '' for o in pool.map(_checksum, some)]
+            known = cache.get(keys)
+            new = {path: key for path, key in zip(some, keys) if key not in known}
+            found = dict(zip(new, pool.map(fault_of, new)))
+            cache.put({key: b'1' for path, key in new.items() if key and not found[path]})
+            faults |= {path: fault for path, fault in found.items() if fault}
     return [faults.get(o, '') for o in paths]
 
 def _unreadable_notes(table, good, bad):

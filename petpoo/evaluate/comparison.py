@@ -13,8 +13,8 @@ import pandas as pd
 from fastcore.basics import patch
 from ..core import PetpooError
 from ..names import count
-from .bootstrap import bag_rows, group_sums, quantile_interval, weighted_spread
-from .metrics import METRICS, evaluate, metric_format
+from .bootstrap import bag_rows, group_sums, quantile_interval, spread_of, weighted_spread
+from .metrics import METRICS, evaluate, folds_of, metric_format
 from .predictions import classes_of, labelled_rows, named_tables, truth_codes
 from .scores import ROW_METRICS, likely_values, weighted_row_metrics
 
@@ -40,8 +40,9 @@ def _matched_rows(tables):
     truth = rows[first].truth.loc[paths]
     for name in others: _check_same_truth(name, rows[name].truth.loc[paths], first, truth)
     left_out = len(set().union(*[o.index for o in rows.values()])) - len(paths)
-    columns = list(tables[first].columns)
-    return {name: o.loc[paths].reset_index()[columns] for name, o in rows.items()}, left_out
+    columns = dict.fromkeys([*tables[first], 'fold'])
+    return {name: o.loc[paths].reset_index()[[c for c in columns if c in tables[name]]]
+            for name, o in rows.items()}, left_out
 
 # %% ../../nbs/20f_comparison.ipynb #6128ab77
 def _mcnemar(a, b):
@@ -104,6 +105,7 @@ class Comparison:
     n: int # photos that all runs have
     left_out: int # photos that are not in all runs, or have no truth
     confidence: float # of the intervals
+    folds: int = 0 # parts of the cross-validation, the most that a run has; 0: the photos were held out
 
     @property
     def runs(self) -> list: # names; the others are compared with the first
@@ -130,7 +132,7 @@ def _accuracy_verdict(c, name):
     "Is the run better by accuracy?"
     a = c.table[(c.table.run == name) & (c.table.metric == 'accuracy')].iloc[0]
     only = c.only[c.only.run == name].iloc[0]
-    chance = f'McNemar p {"< 0.0001" if a.p < 1e-4 else f"= {a.p:.2g}"}'
+    chance = f'{"" if c.folds > 1 else "McNemar "}p {"< 0.0001" if a.p < 1e-4 else f"= {a.p:.2g}"}'
     if len(c.runs) > 2: chance += ', by Holm'
     verdict = f'{name} is {a.verdict} than {c.runs[0]} by accuracy'
     if a.verdict == _UNKNOWN: verdict = f'{name} and {c.runs[0]} are not distinguishable by accuracy'
@@ -159,7 +161,8 @@ def title(self:Comparison) -> str:
     "What was compared."
     left = f' ({count(self.left_out, "photo")} missing or unlabelled in some run, left out)' if self.left_out else ''
     intervals = f'{self.confidence:.0%} intervals; "better" and "worse" refer to {self.runs[0]}'
-    return f'{len(self.runs)} runs on the same {self.n:,} photos{left}. {intervals}'
+    doubt = f', cross-validated, so differences are {spread_of(self.folds):.1f} times as uncertain' * (self.folds > 1)
+    return f'{len(self.runs)} runs on the same {self.n:,} photos{left}{doubt}. {intervals}'
 
 # %% ../../nbs/20f_comparison.ipynb #446b030b
 @patch
@@ -174,15 +177,19 @@ def _repr_html_(self:Comparison):
     return f'<b>{escape(self.title)}</b>{table}<ul>{findings}</ul>'
 
 # %% ../../nbs/20f_comparison.ipynb #17373d59
-def _test_differences(rows, reports, confidence, n_boot, seed):
+def _test_differences(rows, reports, folds, confidence, n_boot, seed):
     "Of each run but the first: bounds of the differences (metrics, 2), and adjusted p-values (metrics,)."
     first, *others = rows
     figures = {name: np.array([o[m] for m in _COMPARED]) for name, o in reports.items()}
     bounds, p = {}, []
     for name in others:
-        likely = _likely_differences(rows[first], rows[name], figures[name] - figures[first], n_boot, seed)
+        measured = figures[name] - figures[first]
+        likely = _likely_differences(rows[first], rows[name], measured, n_boot, seed)
+        likely = measured[:, None] + spread_of(folds)*(likely - measured[:, None])
         bounds[name] = quantile_interval(likely, confidence)
-        p.append(np.r_[_mcnemar(rows[first], rows[name])[2], _tail_chance(likely)[1:]])
+        chance = _tail_chance(likely)
+        if folds < 2: chance[0] = _mcnemar(rows[first], rows[name])[2]
+        p.append(chance)
     return bounds, dict(zip(others, _holm(np.array(p))))
 
 # %% ../../nbs/20f_comparison.ipynb #1f2b43c7
@@ -226,9 +233,10 @@ def compare(
     if len(runs) < 2: raise PetpooError('compare takes two or more predictions tables')
     rows, left_out = _matched_rows(named_tables(runs, names))
     reports = {name: evaluate(o, confidence, min(n_boot, 1000), seed) for name, o in rows.items()}
-    bounds, p = _test_differences(rows, reports, confidence, n_boot, seed)
+    folds, n = max(map(folds_of, rows.values())), len(next(iter(rows.values())))
+    bounds, p = _test_differences(rows, reports, folds, confidence, n_boot, seed)
     table = _comparison_table(reports, bounds, p, 1 - confidence)
-    return Comparison(table, _alone_table(rows), len(next(iter(rows.values()))), left_out, confidence)
+    return Comparison(table, _alone_table(rows), n, left_out, confidence, folds)
 
 # %% ../../nbs/20f_comparison.ipynb #f7ed2b96
 def _draw_run(ax, rows, y, color, name):

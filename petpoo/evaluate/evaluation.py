@@ -13,6 +13,7 @@ import pandas as pd
 from ..core import PetpooError, atomic_path
 from ..names import shown
 from ..report import draw_plot, html_image, html_section, html_summary, html_table, html_text, write_page
+from ..storage import join, scheme_of
 from ..tables import write_csv
 from .comparison import plot_comparison
 from .confusion import plot_confusion
@@ -148,9 +149,11 @@ def _write_report(file, df, report, notes, sections, heat):
 
 # %% ../../nbs/25_evaluation.ipynb #cf2505ef
 def read_run(
-    where: str|Path, # a folder with predictions.csv, or such a file
+    where: str|Path, # a folder with predictions.csv, or such a file, here or at an address
 ) -> pd.DataFrame: # a predictions table
     "Read the predictions of a run. Raises `PetpooError` if the file does not exist or is not valid."
+    if scheme_of(where):
+        return read_predictions(where if str(where).endswith('.csv') else join(str(where), 'predictions.csv'))
     file = Path(where)/'predictions.csv' if os.path.isdir(where) else Path(where)
     if not os.path.exists(file):
         raise PetpooError(f'{file} does not exist; give a folder that petpoo train or petpoo evaluate wrote')
@@ -160,7 +163,10 @@ def read_run(
 def run_names(
     places: list, # folders or files
 ) -> list: # names that differ
-    "The last part of each path, or the whole paths if two end alike."
+    "The last part of each path, or the whole paths if two end alike. Raises `PetpooError` if two are the same place."
+    real = [os.path.realpath(o) for o in places]
+    twice = [shown(o) for o, place in zip(places, real) if real.count(place) > 1]
+    if twice: raise PetpooError(f'{twice[-1]} is the same run as {twice[0]}: give each run once')
     short = [shown(os.path.basename(os.path.realpath(o))) for o in places]
     return short if len({*short}) == len(short) else [shown(o) for o in places]
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'TOP', 'confusion_matrix', 'bootstrap_interval', 'per_class', 'most_confused_pairs', 'most_confused',
-           'Report', 'metric_format', 'mistake_text', 'evaluate']
+           'Report', 'metric_format', 'mistake_text', 'folds_of', 'evaluate']
 
 # %% ../../nbs/20b_metrics.ipynb #1503bdcc
 from dataclasses import dataclass
@@ -243,6 +243,12 @@ def _report_notes(counts, unlabelled, folds):
 TOP = 5 # of the top-k accuracy
 _BOUNDS = dict(matthews_correlation=(-1, 1), log_loss=(0, np.inf)) # of the other figures: 0 and 1
 
+def folds_of(
+    rows: pd.DataFrame, # a predictions table
+) -> int: # 0: the photos were held out
+    "In how many parts the answers were cross-validated."
+    return rows['fold'].nunique() if 'fold' in rows else 0
+
 def _widened(name, value, ends, folds):
     "The interval of a figure, wider if the answers are cross-validated."
     return np.clip(value + spread_of(folds)*(np.asarray(ends, float) - value), *_BOUNDS.get(name, (0, 1)))
@@ -274,7 +280,7 @@ def evaluate(
 ) -> Report: # displays itself; plain tables inside
     "Measure a classifier from its predictions table, every figure with its interval."
     rows = labelled_rows(df)
-    folds = rows['fold'].nunique() if 'fold' in rows else 0
+    folds = folds_of(rows)
     counts, how = _pair_counts(rows), (folds, confidence, n_boot, seed)
     figures = [*_count_rows(counts.to_numpy(), *how), *_score_rows(rows, *how)]
     table = pd.DataFrame(figures, columns=['metric', 'value', 'low', 'high'])

@@ -140,6 +140,7 @@ def save_predictions(
 def _as_numbers(column):
     "A column as numbers, if all its values are numbers."
     if column.name in _TEXT or (column == '').any(): return column
+    if column.name.startswith('p_'): column = column.str.replace(',', '.', regex=False) # 0,5 of some spreadsheets
     try: return pd.to_numeric(column)
     except ValueError: return column
 

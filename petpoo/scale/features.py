@@ -7,9 +7,10 @@ __all__ = ['BLOCK', 'BodyWorker', 'map_features']
 
 # %% ../../nbs/35d_body_features.ipynb #b268141a
 import hashlib, io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 import numpy as np
+from fastcore.basics import noop
 from ..classify.runtime import OnnxRuntime
 from ..core import PetpooError
 from ..data.cache import content
@@ -66,9 +67,10 @@ def map_features(
     engine: str = 'local', # 'local': processes; 'ray': Ray, on this machine or a cluster
     workers: int = 0, # processes or actors; 0: one per core
     address: str = '', # of a Ray cluster
+    tell: Callable = noop, # called with the `Tally` after each part, and at the end
 ) -> Iterator[dict[str, np.ndarray]]: # SHA-256 of a photo -> float16 (features,), some photos at a time
     "Compute features in several processes. Raises `PetpooError` if `out` belongs to other photos or another body."
     import pyarrow.dataset as ds
-    map_images(paths, worker, str(out), engine, workers, address)
+    map_images(paths, worker, str(out), engine, workers, address, tell=tell)
     for block in ds.dataset(str(out)).to_batches(columns=['content', 'features'], batch_size=BLOCK):
         yield _as_features(block)

@@ -6,9 +6,11 @@
 __all__ = ['Measurer', 'measure_at_scale']
 
 # %% ../../nbs/35c_measuring.ipynb #a0b46e17
+from collections.abc import Callable
 from pathlib import Path
+from fastcore.basics import noop
 from ..core import PetpooError
-from ..data.measures import MEASURES, MEASURES_VERSION, Measured, measure
+from ..data.measures import BATCH, MEASURES, MEASURES_VERSION, Measured, measure
 from ..names import shown
 from .mapping import map_images
 from .parts import Worker
@@ -45,12 +47,15 @@ def measure_at_scale(
     engine: str = 'local', # 'local': processes; 'ray': Ray, on this machine or a cluster
     workers: int = 0, # processes or actors; 0: one per core
     address: str = '', # of a Ray cluster
+    tell: Callable = noop, # called with the `Tally` after each part, and at the end
 ) -> tuple: # measures and miniatures, as `measure_images` returns them
     "Measure photos in several processes. Raises `PetpooError` if `out` belongs to other photos."
-    import pyarrow.dataset as ds
-    map_images(paths, Measurer(), str(out), engine, workers, address)
-    rows, measured = ds.dataset(str(out)), Measured(len(paths))
-    if (n := rows.count_rows()) != len(paths): raise PetpooError(f'{out} has {n:,} rows for {len(paths):,} photos')
-    one_by_one = rows.to_batches(batch_readahead=1, fragment_readahead=1, use_threads=False)
-    for batch in one_by_one: measured.add([*map(_as_measured, batch.to_pylist())])
+    from pyarrow import parquet
+    map_images(paths, Measurer(), str(out), engine, workers, address, tell=tell)
+    files, measured = sorted(Path(out).glob('part-*.parquet')), Measured(len(paths))
+    if (n := sum(parquet.read_metadata(o).num_rows for o in files)) != len(paths):
+        raise PetpooError(f'{out} has {n:,} rows for {len(paths):,} photos')
+    for file in files: # a dataset would keep what it knows of each
+        for batch in parquet.ParquetFile(file).iter_batches(batch_size=BATCH):
+            measured.add([*map(_as_measured, batch.to_pylist())])
     return measured.table(paths), measured.minis

@@ -127,7 +127,7 @@ def _peak_memory():
 
 def _as_parquet(rows, schema):
     "The bytes of a Parquet file."
-    pa, pq = optional_import('pyarrow', 'scale'), optional_import('pyarrow.parquet', 'scale')
+    pa, pq = optional_import('pyarrow', 'parquet'), optional_import('pyarrow.parquet', 'parquet')
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema), buffer, compression='zstd')
     return buffer.getvalue()

@@ -101,7 +101,7 @@ def _photo_column(schema):
 def _parquet_photos(shard):
     "The photos of a Parquet file, in its order."
     with open_anywhere(shard) as f:
-        file, first = optional_import('pyarrow.parquet', 'scale').ParquetFile(f), 0
+        file, first = optional_import('pyarrow.parquet', 'parquet').ParquetFile(f), 0
         column = _photo_column(file.schema_arrow)
         if not column: raise PetpooError(f'{shard} has neither photos nor a column path')
         for block in file.iter_batches(GROUP, columns=[column]):

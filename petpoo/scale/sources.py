@@ -9,7 +9,7 @@ __all__ = ['PART', 'is_shard', 'entries', 'Part', 'cut']
 import csv, hashlib, io, os
 from typing import NamedTuple
 from ..core import PetpooError, optional_import
-from ..data.files import is_system
+from ..data.files import is_archive, is_system, list_images
 from ..decode import SUFFIXES
 from ..names import few, file_name
 from ..places import map_file, place_of
@@ -52,7 +52,7 @@ def _csv_paths(table):
 def _parquet_paths(table):
     "The column `path` of a Parquet file, read block by block."
     with open_anywhere(table) as f, clear_errors(table):
-        file = optional_import('pyarrow.parquet', 'scale').ParquetFile(f)
+        file = optional_import('pyarrow.parquet', 'parquet').ParquetFile(f)
         _need_path(file.schema_arrow.names, table)
         for block in file.iter_batches(10_000, columns=['path']): yield from filter(None, block.column(0).to_pylist())
 
@@ -60,7 +60,7 @@ def _parquet_paths(table):
 def _is_path_table(file):
     "Does a Parquet file hold paths, and not photos?"
     with open_anywhere(file) as f, clear_errors(file):
-        return 'path' in optional_import('pyarrow.parquet', 'scale').read_schema(f).names
+        return 'path' in optional_import('pyarrow.parquet', 'parquet').read_schema(f).names
 
 def _table_reader(where):
     "The function that reads the paths in a table; None for anything else."
@@ -69,7 +69,8 @@ def _table_reader(where):
 
 # %% ../../nbs/34a_sources.ipynb #b7f757f7
 def entries(
-    table, # a data table or list of paths; or the path or address of a CSV, a Parquet file, a shard or a folder
+    table, # a data table or list of paths; or the path or address of a CSV, a Parquet file, a shard, an archive or a
+           # folder
 ): # yields paths of photos and of shards
     "The photos and shards of a table or a folder, one by one. Raises `PetpooError` if it cannot be read."
     if not isinstance(table, (str, os.PathLike)):
@@ -77,6 +78,8 @@ def entries(
     where = os.fspath(table)
     if read := _table_reader(where): return (_at_table(_folder_of(where), o) for o in read(where))
     if is_shard(where): return iter([where])
+    if is_archive(where): return (path for path, _, _ in list_images(where).paths())
+    if os.path.isfile(where): raise PetpooError(f'{where} is neither a folder nor a table, a shard or an archive')
     return (o for o in stream_files(where) if is_shard(o) or _is_photo_name(o))
 
 # %% ../../nbs/34a_sources.ipynb #391bf627

@@ -12,8 +12,9 @@ from collections import Counter
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from ..core import PetpooError, atomic_path
+from ..core import PetpooError, atomic_path, check_here
 from ..image import read_image
+from ..storage import output_file
 
 # %% ../../nbs/40d_feedback.ipynb #4ade27e7
 FEEDBACK_SIDE = 1024 # pixels of the longer side of a kept photo
@@ -115,6 +116,7 @@ class Feedback:
         folder: str|Path, # with one subfolder per label, and the database; it is created if needed
         limit: int|None = LIMIT, # largest number of photos; None: no limit
     ):
+        check_here(folder, 'corrections are kept in a folder of this machine')
         self.folder, self.limit = Path(folder).expanduser(), limit
         try: self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as e:
@@ -177,11 +179,11 @@ def feedback_text(
 # %% ../../nbs/40d_feedback.ipynb #fc37fcec
 def write_feedback(
     rows: list[dict], # from `Feedback.rows`
-    out: str|Path, # a CSV file
+    out: str|Path, # a CSV file, here or at an address
     species: dict, # label -> species, for photos that were kept without one
 ):
     "Write the data table that `petpoo train --data` takes."
-    with atomic_path(out) as p, open(p, 'w', encoding='utf-8', newline='') as f:
+    with output_file(out) as p, open(p, 'w', encoding='utf-8', newline='') as f:
         writer = csv.writer(f, lineterminator='\n')
         writer.writerow(['path', 'label', 'species', 'split', 'group'])
         for o in rows:
