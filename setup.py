@@ -10,7 +10,8 @@ cfg = parser['DEFAULT']
 def extra(name): return cfg.get(f'{name}_requirements', '').split()
 
 extras = {name: extra(name) for name in cfg.get('extras', 'dev').split()}
-extras['dev'] = extras['train'] + extras['dev'] # the notebooks train
+extras['train'] += extras['fit'] # what fits a head, and what trains a body
+extras['dev'] += extras['train'] # the notebooks train
 
 setup(
     name=cfg['lib_name'],

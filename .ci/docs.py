@@ -27,7 +27,7 @@ TUTORIALS, MODULES = sorted((NBS/'tutorials').glob('*.ipynb')), sorted(NBS.glob(
 PROJECT = sorted(o for o in ROOT.glob('*.md') if o.name != 'README.md')
 PAGES = [HOME, QUICK, *HOWTO, *TUTORIALS, *MODULES, *PROJECT]
 
-DOORS = 'learner all cli moved'.split()
+DOORS = 'learner all cli __main__ moved'.split()
 FOLDERS = dict( # title of a group of modules -> its purpose
     doors='Load a classifier, import everything, run a command',
     sample='The drawn pets',

@@ -107,7 +107,8 @@ def probabilities(table, arch='tf_efficientnet_lite0', size=224):
     "Out-of-fold probabilities as `petpoo audit --labels` has them, as a predictions table."
     from petpoo.classify.calibration import calibrated_out_of_fold
     from petpoo.train.features import get_features
-    from petpoo.train.folds import cross_predict, group_numbers
+    from petpoo.train.folds import group_numbers
+    from petpoo.train.plain_regression import cross_predict
     from petpoo.train.heads import label_codes
     from petpoo.train.pipeline import get_dls
     from petpoo.train.training import get_learner

@@ -6,14 +6,15 @@ ImageNet's weights come with packages of their own (`petpoo.train.packaged.PACKA
 an engine needs a graph with these weights in it, and to make one takes torch, timm and an exporter, which together take
 longer to start than the engine. So the graph is made here, once, and its weights are cut out: what is left has some
 30 KiB. NAME.onnx.gz is the graph with zeros in place of its weights. NAME.json says where each weight stands in the
-package's file and in the graph, and what the body is, so that another body is never taken for it."""
+package's file and in the graph, what its layer is called in the body's state dict, where ImageNet's last layer stands,
+and what the body is, so that another body is never taken for it."""
 import gzip, hashlib, json, tempfile
 from pathlib import Path
 import numpy as np, onnx, torch
 from onnx import numpy_helper
 from torch import nn
 from petpoo.train.bodies import export_graph, network_key, weights_key
-from petpoo.train.models import make_body, native_size
+from petpoo.train.models import make_body, native_size, packaged_weights
 from petpoo.train.packaged import BODIES, PACKAGED, fold, weights_file
 
 def place(raw, array):
@@ -23,12 +24,18 @@ def place(raw, array):
     return at
 
 def tensors(body, raw):
-    "For each convolution and the batch norm behind it: shape, places in the package's file, and the folded numbers."
-    layers = [o for o in body.modules() if isinstance(o, (nn.Conv2d, nn.BatchNorm2d))]
-    for conv, norm in zip(layers[::2], layers[1::2]):
+    "For each convolution and the batch norm behind it: names, shape, places in the file, and the folded numbers."
+    layers = [o for o in body.named_modules() if isinstance(o[1], (nn.Conv2d, nn.BatchNorm2d))]
+    for (conv_name, conv), (norm_name, norm) in zip(layers[::2], layers[1::2]):
         parts = [o.detach().numpy() for o in (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)]
         at = [place(raw, o) for o in (parts[0].transpose(2, 3, 1, 0), *parts[1:])] # the file is TensorFlow's, at heart
-        yield dict(shape=conv.weight.shape, at=at, eps=norm.eps), fold(*parts, norm.eps)
+        facts = dict(names=[conv_name, norm_name], shape=conv.weight.shape, at=at, eps=norm.eps)
+        yield facts, fold(*parts, norm.eps)
+
+def last_layer(arch, raw):
+    "Shape of ImageNet's last layer, and the places of its weight (as TensorFlow has it, transposed) and its bias."
+    weight, bias = (o.numpy() for o in [*packaged_weights(arch).values()][-2:])
+    return dict(shape=weight.shape, at=[place(raw, weight.T), place(raw, bias)])
 
 def graph_of(body, size):
     "The graph of a body, with its weights as they are in it."
@@ -60,7 +67,7 @@ def write(arch):
     BODIES.mkdir(exist_ok=True)
     (BODIES/f'{arch}.onnx.gz').write_bytes(gzip.compress(bytes(graph), mtime=0))
     facts = dict(size=size, mean=mean, std=std, weights=weights_key(body), network=network_key(body),
-                 sha256=hashlib.sha256(raw).hexdigest(), tensors=[o for o, _ in found])
+                 sha256=hashlib.sha256(raw).hexdigest(), layer=last_layer(arch, raw), tensors=[o for o, _ in found])
     (BODIES/f'{arch}.json').write_text(json.dumps(facts, indent=None) + '\n')
     print(arch, f'{len(found)} convolutions', *(f'{o.name} {o.stat().st_size:,} bytes' for o in BODIES.glob(f'{arch}*')))
 

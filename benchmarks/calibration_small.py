@@ -3,8 +3,8 @@
     python benchmarks/calibration_small.py path/to/oxford-iiit-pet
 
 Heads are trained on three fifths of the photographs, on features of the unchanged body of tf_efficientnet_lite2 at 160
-pixels: once as `petpoo train` does, and once overfitted to eight photographs a breed. From the other two fifths `n` are
-drawn several times. A temperature is fitted on them, and everything is measured on the rest.
+pixels: once as `learn.fit_head()` does, and once overfitted to eight photographs a breed. From the other two fifths `n`
+are drawn several times. A temperature is fitted on them, and everything is measured on the rest.
 
 The weight of the pseudo-observation (1) and the width of the prior (1) were chosen from simulated logits and from these
 tasks, so the figures of the last estimate are not free of that choice. With half the weight the log loss on few

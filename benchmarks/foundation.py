@@ -15,7 +15,7 @@ from petpoo.data.table import split_table
 from petpoo.evaluate.interpret import * # learn.predictions
 from petpoo.evaluate.metrics import evaluate
 from petpoo.evaluate.predictions import species_predictions
-from petpoo.train.heads import * # learn.fit_head
+from petpoo.train.heads import * # learn.fit_head and learn.cross_validate
 from petpoo.train.models import native_size
 from petpoo.train.pipeline import get_dls
 from petpoo.train.training import get_learner
@@ -32,8 +32,8 @@ OUT = Path(__file__).parent.parent/'results'/'foundation.csv'
 
 def fit_recipe(learn, recipe, epochs):
     "Train as `petpoo train --recipe` does, with the last epoch's weights."
-    if recipe != 'baseline': learn.fit_head()
-    if recipe == 'quick': return
+    if recipe == 'quick': return learn.cross_validate(splits=('train',))
+    if recipe == 'full': learn.fit_head()
     with learn.no_bar(), learn.no_logging():
         learn.unfreeze()
         if recipe == 'full': learn.fit_one_cycle(epochs, slice(1e-5, 2e-4))

@@ -257,7 +257,8 @@ def small_network(folder):
     "A bundle of convolutions with random weights, as the exporter writes it."
     import torch
     from torch import nn
-    from petpoo.classify.onnx_graph import halve_weights, to_onnx
+    from petpoo.classify.learner_network import to_onnx
+    from petpoo.classify.onnx_graph import halve_weights
     torch.manual_seed(0)
     layers = [
         nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU6(), nn.MaxPool2d(2),

@@ -2,9 +2,9 @@
 
     python benchmarks/heatmaps.py [--n 740] [--seed 21] [--edge 222]
 
-The pets are drawn, so their outline is known. The network is trained by the quick recipe; `untrained` has random
-weights and nothing to point at. A peak counts as inside if it lies on the animal's visible pixels (`outline`), or
-within its box (`box`).
+The pets are drawn, so their outline is known. The network is pretrained, its head trained by `learn.fit_head()`;
+`untrained` has random weights and nothing to point at. A peak counts as inside if it lies on the animal's visible
+pixels (`outline`), or within its box (`box`).
 
 `as_drawn`: the held-out images of an ordinary set. Their animals stand in the middle, so the centre of the picture is a
 strong baseline.
@@ -25,7 +25,8 @@ from petpoo.evaluate.heatmaps import heatmap, peak
 from petpoo.sample import drawing as sample
 from petpoo.sample.faults import draw_pets
 from petpoo.train.heads import * # learn.fit_head
-from petpoo.train.pipeline import InputSpec, get_dls
+from petpoo.train.pipeline import get_dls
+from petpoo.train.spec import InputSpec
 from petpoo.train.training import get_learner, predict_probs
 
 OUT = Path(__file__).parent.parent/'results'/'heatmaps.csv'

@@ -10,7 +10,7 @@ Each threshold is the one at which a share of the photographs in `--pets` is tak
 breeds that were left out of the training, and of the photographs in `--pets`."""
 import argparse
 from pathlib import Path
-import numpy as np, pandas as pd, torch
+import numpy as np, pandas as pd
 from sklearn.linear_model import LogisticRegression
 from ship import ARCH, ROOT, SEED, VIEWS, folders, learner, photos
 from petpoo.core import atomic_path, environment
@@ -114,11 +114,9 @@ def main():
     table = split_table(read_table(args.data), seed=SEED)
     learn, evidence = learner(table), Evidence(ARCH)
     def features(paths): return get_features(learn, paths, VIEWS)[:, 0].astype(np.float32)
-    def grouped(x):
-        with torch.no_grad(): return evidence.groups(evidence(torch.from_numpy(x))).numpy()
     kinds = {f: kind for kind in KINDS for f in getattr(args, kind)}
     x = {'oxford': features(table['path'])} | {f: features(photos(f)) for f in kinds}
-    groups = {Path(k).name: grouped(v) for k, v in x.items()}
+    groups = {Path(k).name: evidence.groups(evidence.logits(v)) for k, v in x.items()}
     kinds = {'oxford': 'oxford'} | {Path(k).name: v for k, v in kinds.items()}
     weights, constant = weighting(groups, kinds)
     print([*GROUPS], weights.round(3).tolist(), round(constant, 3))

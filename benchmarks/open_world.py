@@ -6,10 +6,10 @@
 Features are those of the shipped classifier (benchmarks/ship.py). All layers are fitted five times without a fifth of
 the photographs and of the other animals. For each gate, the threshold is the one that names 85% or 90% of the Oxford
 photographs; the file says how many of the named are right, and how many other animals get a breed. `taken` marks the
-gate of `petpoo.train.pethead`. On two cores, with cached features, it takes some ten minutes."""
+gate of `petpoo.train.pet_regression`. On two cores, with cached features, it takes some ten minutes."""
 import argparse
 from pathlib import Path
-import numpy as np, pandas as pd, torch
+import numpy as np, pandas as pd
 from scipy.special import log_softmax, softmax
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
@@ -45,9 +45,6 @@ class Distances:
         far = [np.einsum('nd,de,ne->n', q - m, self.within, q - m, optimize=True) for m in self.means]
         return np.einsum('nd,de,ne->n', q - self.mean, self.all, q - self.mean, optimize=True) - np.min(far, 0)
 
-def profiles(evidence, x):
-    with torch.no_grad(): return evidence.profile(evidence(torch.from_numpy(x))).numpy()
-
 def agreement(profile, means, label):
     "The cosine of a photograph's profile and the mean one of the answered breed."
     unit = lambda o: o/np.linalg.norm(o, axis=1, keepdims=True)
@@ -55,8 +52,8 @@ def agreement(profile, means, label):
 
 def kind_of(evidence, x):
     "0 for a cat, 1 for a dog, 2 for neither."
-    with torch.no_grad(): g = evidence.groups(evidence(torch.from_numpy(x)))
-    return torch.stack([g[:, 0], g[:, 1], g[:, 2:].amax(1)], 1).argmax(1).numpy()
+    g = evidence.groups(evidence.logits(x))
+    return np.stack([g[:, 0], g[:, 1], g[:, 2:].max(1)], 1).argmax(1)
 
 def scores(x, y, train, q, others, evidence, means, profile):
     "Name -> score of the photographs `q`, by layers fitted to `train` and `others`; and the answered classes."
@@ -81,7 +78,7 @@ def out_of_fold(x, y, groups, others, evidence):
     "Answered class and scores for all photographs and all other animals."
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=SEED).split(y, y, groups)
     part, everything = np.random.default_rng(SEED).permutation(len(others)) % 5, np.concatenate([x, others])
-    profile = profiles(evidence, np.ascontiguousarray(everything[:, 0]))
+    profile = evidence.profile(evidence.logits(everything[:, 0]))
     found, labels = {}, np.zeros(len(everything), int)
     for k, (train, held) in enumerate(folds):
         means = np.stack([profile[train][y[train] == c].mean(0) for c in range(y.max() + 1)])

@@ -34,7 +34,7 @@ def body(data, part):
     from petpoo.data.layouts import read_table
     from petpoo.train.bodies import body_runner, engine_for
     from petpoo.train.models import make_body
-    from petpoo.train.pipeline import InputSpec
+    from petpoo.train.spec import InputSpec
     import torch
     network, mean, std = make_body(ARCH)
     each, together = body_runner(network, InputSpec((SIZE, SIZE), 'squish', [], {}, 'label', mean, std), 1000)

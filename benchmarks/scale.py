@@ -1,8 +1,8 @@
 """Measure the map over images: python benchmarks/scale.py PART... [--photos FOLDER] [--n 5000]
 
 PART: speed (local, then Ray), together (both at once), memory (of score and audit, 100,000 rows), kills and ray_kills
-(of workers and the driver), storage (objects beside shards), threads (beside processes), dispatch (parts a second),
-parts (their times).
+(of workers and the driver), storage (objects beside shards), archives (bytes that workers fetch of archives), threads
+(beside processes), dispatch (parts a second), parts (their times).
 Appends to results/scale.csv."""
 import argparse, contextlib, csv, os, random, signal, subprocess, sys, tarfile, tempfile, threading, time
 from collections import Counter
@@ -265,6 +265,63 @@ def storage(args, here):
                     for group in groups for o in read_photos(group))
             note('storage', f'reading {what}', time.perf_counter() - start, 'seconds', n, 'moto in the same process')
 
+@contextlib.contextmanager
+def counted_bytes(ending):
+    "Count what the S3 server of this process sends of the objects with an ending."
+    from unittest.mock import patch
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+    sent, serve = Counter(), DomainDispatcherApplication.__call__
+    def call(self, environ, start_response):
+        for block in serve(self, environ, start_response):
+            if environ['PATH_INFO'].endswith(ending): sent[environ['PATH_INFO']] += len(block)
+            yield block
+    with patch.object(DomainDispatcherApplication, '__call__', call): yield sent
+
+def equal_parts(found, size):
+    "Parts of `size` photos, whatever holds them."
+    from itertools import count, islice
+    from petpoo.scale.sources import Part
+    found = iter(found)
+    parts = iter(lambda: tuple(islice(found, size)), ())
+    for i in count():
+        yield Part(i, paths := next(parts, ()))
+        if not paths: return
+
+def archive_runs(here, what, table, size):
+    "Map over photos in archives with both cuts."
+    from unittest.mock import patch
+    from petpoo.scale.mapping import map_images
+    from petpoo.scale.parts import Sizes
+    from petpoo.scale.sources import cut
+    rows = []
+    for how, cutter in {'parts of 256': equal_parts, 'parts by archive': cut}.items():
+        for workers in (2, 4):
+            out = here/f'{what} {how} {workers}'
+            with patch('petpoo.scale.parts.cut', cutter), counted_bytes('.tar') as sent:
+                tally = map_images(table, Sizes(), out, workers=workers)
+            rows.append(rows_of(out))
+            text = f'{tally.total} parts, {tally.seconds:.0f} s, moto in the process of the driver'
+            times = sum(sent.values())/size
+            note('archives', f'{what}, {how}, {workers} workers: fetched', times, 'times all archives', len(table), text)
+    note('archives', f'{what}: rows equal', all(o.equals(rows[0]) for o in rows), 'yes or no', len(table))
+
+def archives(args, here):
+    "Bytes that workers fetch where a table names photos in archives at an address: equal parts, and parts by archive."
+    from petpoo.sample.bucket import s3_for_tests
+    from petpoo.storage import write_whole
+    paths = photos_in(many_photos(here/'photos', 12_000))
+    with s3_for_tests() as bucket:
+        for n in (12, 1):
+            table, size = [], 0
+            for i in range(n):
+                some, address = paths[i::n], f'{bucket}/{n}/{i:02}.tar'
+                with tarfile.open(here/'some.tar', 'w') as tar:
+                    for o in some: tar.add(o, Path(o).name)
+                write_whole(address, (here/'some.tar').read_bytes())
+                table += [f'tar://{Path(o).name}::{address}' for o in some]
+                size += (here/'some.tar').stat().st_size
+            archive_runs(here, f'tars: {n} of {len(paths)//n:,} photos', table, size)
+
 def threads(args, here):
     "Two sessions of one thread each, in threads of one process and in two processes."
     from concurrent.futures import ThreadPoolExecutor
@@ -321,7 +378,7 @@ def dispatch(args, here):
         note('dispatch', engine, (many - few)/(late - early), 'parts a second', n)
 
 PARTS = dict(parts=parts, threads=threads, dispatch=dispatch, speed=speed, together=together, memory=memory,
-             kills=kills, ray_kills=ray_kills, storage=storage)
+             kills=kills, ray_kills=ray_kills, storage=storage, archives=archives)
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__)

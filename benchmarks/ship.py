@@ -27,7 +27,7 @@ from petpoo.data.table import split_table
 from petpoo.evaluate.bootstrap import wilson_interval
 from petpoo.train.features import get_features
 from petpoo.train.heads import cross_fitted
-from petpoo.train.heads import * # learn.fit_head
+from petpoo.train.heads import * # learn.cross_validate
 from petpoo.train.pethead import pet_learner
 from petpoo.train.pipeline import get_dls
 
@@ -164,7 +164,7 @@ def main():
     table = split_table(read_table(args.data), seed=SEED)
     others = [o for folder in (*args.pets, *args.breeds, *args.wild) for o in photos(folder)]
     learn = learner(grouped(learner(table), table))
-    learn.fit_head(views=VIEWS, splits=('train', 'valid'), others=others)
+    learn.cross_validate(views=VIEWS, others=others)
     asked = cross_fitted(learn)
     is_pet = np.array([any(Path(f) in Path(o).parents for f in args.pets) for o in others])
     threshold = float(np.quantile(asked['others']['known'][is_pet], 1 - TAKEN))

@@ -2,7 +2,7 @@
 
     python benchmarks/sizes.py path/to/oxford-iiit-pet [--sizes 260,320] [--seeds 2]
 
-Every photograph is predicted by a head that was not trained on it. Each seed makes other folds and other heads."""
+Every photograph is predicted by a head that was not fitted to it. Each seed makes other folds."""
 import argparse
 from pathlib import Path
 import numpy as np, pandas as pd

@@ -27,18 +27,23 @@ from .data.audit import *
 from .data.review import *
 
 # %% ../nbs/60_all.ipynb #8c361aea
+from .train.spec import *
 from .train.pipeline import *
 from .train.inputs import *
 from .train.models import *
 from .train.checkpoints import *
+from .train.history import *
 from .train.training import *
 from .train.features import *
 from .train.vectors import *
 from .train.folds import *
-from .train.heads import *
 from .train.regression import *
+from .train.plain_regression import *
+from .train.heads import *
 from .train.evidence import *
+from .train.pet_regression import *
 from .train.pethead import *
+from .train.fitted import *
 from .train.monitoring import *
 
 # %% ../nbs/60_all.ipynb #f8a77eb6

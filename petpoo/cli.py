@@ -6,17 +6,9 @@
 __all__ = ['make_parser', 'main']
 
 # %% ../nbs/51_cli.ipynb #6cc9abc4
-import argparse, atexit, contextlib, gc, os, sys, warnings
+import argparse, os, signal, sys, threading, time
+from contextlib import contextmanager, suppress
 import petpoo
-from .commands.bundles import export_parser, info_parser
-from .commands.data import audit_parser, cache_parser
-from .commands.evaluate import compare_parser, evaluate_parser
-from .commands.options import HereOption, command_output, path_option
-from .commands.predict import predict_parser
-from .commands.score import score_parser
-from .commands.serve import app_parser, feedback_parser
-from .commands.train import train_parser
-from .core import PetpooError, optional_import
 from .names import safe_output, shown
 
 # %% ../nbs/51_cli.ipynb #f0ad0890
@@ -30,6 +22,8 @@ def _all_actions(parser):
 class _PrintCompletion(argparse.Action):
     "Print the completion for a shell, and exit."
     def __call__(self, parser, namespace, shell, option=None):
+        from petpoo.commands.options import HereOption, path_option
+        from petpoo.core import optional_import
         shtab = optional_import('shtab', 'completion')
         for o in _all_actions(parser):
             if o.type is path_option or isinstance(o.type, HereOption): o.complete = shtab.FILE
@@ -37,9 +31,14 @@ class _PrintCompletion(argparse.Action):
         parser.exit()
 
 # %% ../nbs/51_cli.ipynb #36604ad9
-_PARSERS = (audit_parser, train_parser, evaluate_parser, compare_parser, predict_parser, score_parser, export_parser,
-            info_parser, app_parser, feedback_parser, cache_parser)
+def _add_commands(commands):
+    "Add all commands, in the order of the work."
+    from petpoo.commands import bundles, data, evaluate, predict, score, serve, train
+    for add in (data.audit_parser, train.train_parser, evaluate.evaluate_parser, evaluate.compare_parser,
+                predict.predict_parser, score.score_parser, bundles.export_parser, bundles.info_parser,
+                serve.app_parser, serve.feedback_parser, data.cache_parser): add(commands)
 
+# %% ../nbs/51_cli.ipynb #f615ea0f
 _EPILOG = """petpoo train works without any data; petpoo COMMAND --help explains a command and shows examples.
 
 exit codes:
@@ -58,8 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
     parser.add_argument('--print-completion', action=_PrintCompletion, metavar='SHELL', choices=['bash', 'zsh', 'tcsh'],
                         help='print what completes petpoo in a shell: bash, zsh or tcsh')
-    commands = parser.add_subparsers(title='commands', metavar='COMMAND', dest='command', required=True)
-    for add in _PARSERS: add(commands)
+    _add_commands(parser.add_subparsers(title='commands', metavar='COMMAND', dest='command', required=True))
     return parser
 
 # %% ../nbs/51_cli.ipynb #3ebe2089
@@ -67,6 +65,8 @@ _ANSWERING = 'predict', 'info', 'cache', 'score', 'feedback' # commands whose ou
 
 def _run_command(args):
     "Run a command with only those warnings that its user can act on."
+    import warnings
+    from petpoo.commands.options import command_output
     with warnings.catch_warnings():
         if not args.debug: warnings.filterwarnings('ignore', module='torch|timm|fastai|PIL')
         warnings.filterwarnings('ignore', message='Glyph') # a font lacks a letter, and the plot shows a box
@@ -76,33 +76,71 @@ def _run_command(args):
         return code
 
 # %% ../nbs/51_cli.ipynb #b293d380
-def _print_error(message):
-    print(f'petpoo: {shown(message)}', file=sys.stderr)
-
 def _closed_pipe():
     "Send the rest of the output nowhere; returns the exit code 128 + SIGPIPE."
-    with open(os.devnull, 'w') as nowhere, contextlib.suppress(OSError):
-        os.dup2(nowhere.fileno(), sys.__stdout__.fileno())
+    with open(os.devnull, 'w') as nowhere, suppress(OSError): os.dup2(nowhere.fileno(), sys.__stdout__.fileno())
     return 141
 
+def _fixable(e):
+    "An error that the user can fix, in one line; '' for any other."
+    from petpoo.core import PetpooError
+    if isinstance(e, PetpooError): return str(e)
+    if isinstance(e, OSError): return f'{e.filename or "a file"}: {e.strerror or e}'
+    if not isinstance(e, ModuleNotFoundError): return ''
+    return f"this needs the package {e.name}, which answering does not: pip install 'petpoo[train]'"
+
+# %% ../nbs/51_cli.ipynb #0d740839
+@contextmanager
+def _noted_interrupts():
+    "Within the block, Ctrl-C is noted before it raises `KeyboardInterrupt`; yields the notes."
+    seen = []
+    def interrupt(number, frame):
+        seen.append(number)
+        raise KeyboardInterrupt
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    usual = usual and threading.current_thread() is threading.main_thread()
+    if usual: signal.signal(signal.SIGINT, interrupt)
+    try: yield seen
+    finally:
+        if usual: signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# %% ../nbs/51_cli.ipynb #22a74221
+def _unfinished_run(args, began):
+    "The folder of the training that a command leaves to be resumed; None if there is none."
+    from pathlib import Path
+    if getattr(args, 'command', '') != 'train': return None
+    named = args.resume or args.out
+    tables = [Path(named)/'table.csv'] if named else [*Path('runs').glob('*/table.csv')]
+    since = 0 if args.resume else began # a folder of this command, not of one before
+    mine = [o.parent for o in tables if o.exists() and o.stat().st_mtime >= since]
+    return next((o for o in mine if not (o/'bundle').exists()), None)
+
+def _interruption(args, began):
+    "What to print after Ctrl-C."
+    run = _unfinished_run(args, began)
+    if not run: return 'interrupted'
+    from petpoo.commands.options import shell_word
+    return f'interrupted; resume it: petpoo train --resume {shell_word(run)}'
+
 # %% ../nbs/51_cli.ipynb #1e365dd7
+def _print_error(message):
+    print(f'petpoo: {shown(message)}', file=sys.stderr)
+    return 1
+
+def _run_words(argv, args):
+    import atexit, gc
+    atexit.register(gc.freeze)
+    return _run_command(make_parser().parse_args(argv, args))
+
 def main(
     argv: list[str]|None = None, # the words after `petpoo`; None: those of the shell
 ) -> int: # exit code: 0 success, 1 an error the user can fix, 2 wrong usage, 130 interrupted, 141 the output was closed
     "Run the command `petpoo`."
-    atexit.register(gc.freeze)
-    with safe_output():
-        args = argparse.Namespace(debug=False)
-        try: return _run_command(make_parser().parse_args(argv, args))
+    args, began = argparse.Namespace(debug=False), time.time()
+    with safe_output(), _noted_interrupts() as seen:
+        try: return _run_words(argv, args)
         except BrokenPipeError: return _closed_pipe()
-        except ModuleNotFoundError as e:
-            if args.debug: raise
-            _print_error(f'this needs the package {e.name}, which answering does not: pip install \'petpoo[train]\'')
-            return 1
-        except (PetpooError, OSError) as e:
-            if args.debug: raise
-            _print_error(e if isinstance(e, PetpooError) else f'{e.filename or "a file"}: {e.strerror or e}')
-            return 1
-        except KeyboardInterrupt:
-            _print_error('interrupted; resume a training with petpoo train --resume RUN')
-            return 130
+        except BaseException as e:
+            if seen or isinstance(e, KeyboardInterrupt): return _print_error(_interruption(args, began)) and 130
+            if args.debug or not (message := _fixable(e)): raise
+            return _print_error(message)

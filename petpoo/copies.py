@@ -64,7 +64,7 @@ def ask_storage(
     "Ask about a file in a storage. Raises `OSError`, also for a web address."
     try: return ask(*_stored(path))
     except (FileNotFoundError, PermissionError): raise
-    except Exception as e: raise OSError(5, first_line(e), str(path)) from e
+    except Exception as e: raise OSError(5, first_line(e).removeprefix(f'{path} '), str(path)) from e
 
 # %% ../nbs/00bb_copies.ipynb #c0b1e500
 _CHECKED: set = set() # addresses whose copies this process has compared with the storage

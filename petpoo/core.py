@@ -185,7 +185,7 @@ def local_path(
 # %% ../nbs/00_core.ipynb #e83c797c
 def _wanted_cache():
     if given := os.environ.get('PETPOO_CACHE'): return Path(check_here(given, 'PETPOO_CACHE is a folder')).expanduser()
-    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home()/'.cache')/'petpoo'
+    return Path(check_here(os.getenv('XDG_CACHE_HOME') or Path.home()/'.cache', 'XDG_CACHE_HOME is a folder'))/'petpoo'
 
 def _private_cache():
     "A folder among the temporary files that belongs to this user alone."

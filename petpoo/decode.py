@@ -217,10 +217,10 @@ def _refusal(e):
     if isinstance(e, IsADirectoryError): return 'is a folder, not an image'
     if isinstance(e, PermissionError): return 'is not readable; check its permissions'
     if isinstance(e, MemoryError): return _TOO_MUCH
-    if getattr(e, 'strerror', '') == NO_FILE: return f'is {NO_FILE}'
+    if (why := getattr(e, 'strerror', None)) == NO_FILE: return f'is {NO_FILE}'
     if isinstance(e, UnidentifiedImageError): return 'is damaged: its header makes no sense'
     if isinstance(e, Image.DecompressionBombError): return _TOO_LARGE
-    return f'is damaged: {getattr(e, "strerror", None) or first_line(e)}'
+    return f'cannot be read: {why}' if why else f'is damaged: {first_line(e)}'
 
 # %% ../nbs/00c_decode.ipynb #5b436abe
 def _checked_size(file):

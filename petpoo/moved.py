@@ -21,9 +21,9 @@ _MOVED = { # module of 0.1 -> modules of 0.2, those that import the least first
     'measures': 'data.measures',
     'duplicates': 'data.alike data.duplicates',
     'audit': 'data.cleaning data.shortcuts data.labels data.checks data.audit data.review',
-    'pipeline': 'train.pipeline train.inputs',
-    'training': 'train.packaged train.pipeline train.models train.callbacks train.checkpoints train.training '
-                'train.phases',
+    'pipeline': 'train.spec train.pipeline train.inputs',
+    'training': 'train.packaged train.spec train.history train.pipeline train.models train.callbacks '
+                'train.checkpoints train.training train.phases',
     'features': 'train.vectors train.features train.folds train.heads train.phases',
     'pethead': 'train.evidence train.pethead train.phases',
     'metrics': 'evaluate.predictions evaluate.bootstrap evaluate.scores evaluate.metrics evaluate.confusion '
@@ -37,7 +37,8 @@ _MOVED = { # module of 0.1 -> modules of 0.2, those that import the least first
     'bundle': 'classify.bundle sample.toys',
     'engine': 'classify.runtime',
     'inference': 'classify.prediction classify.inference',
-    'export': 'classify.calibration classify.card classify.onnx_graph classify.export',
+    'export': 'classify.calibration classify.card classify.head_graph classify.onnx_graph classify.export '
+              'classify.learner_network',
     'shampoo': 'serve.shampoo',
     'uploads': 'serve.uploads',
     'guard': 'serve.guard',

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['scheme_of', 'filesystem', 'join', 'clear_errors', 'open_anywhere', 'read_bytes', 'write_whole', 'remove', 'names_in',
-           'stream_files', 'output_folder', 'output_file']
+           'stream_files', 'check_writable', 'output_folder', 'output_file']
 
 # %% ../nbs/00ba_storage.ipynb #1e7d0661
-import os, re
+import os, re, tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from .core import PetpooError, atomic_path, open_file, optional_import, temporary_folder
@@ -121,17 +121,27 @@ def _walk_there(fs, there):
         yield from (f'{at.rstrip("/")}/{o}'.removeprefix(f'{there.rstrip("/")}/') for o in sorted(files) if o)
 
 # %% ../nbs/00ba_storage.ipynb #897b42d2
-def _s3_pages(fs, there):
+def _s3_page(fs, bucket, prefix, token):
+    "The names of some objects, and the token of the next page; '' at the end."
+    more = dict(ContinuationToken=token) if token else {}
+    page = fs.call_s3('list_objects_v2', Bucket=bucket, Prefix=prefix, **more)
+    return [o['Key'] for o in page.get('Contents', ())], page.get('NextContinuationToken', '')
+
+def _gs_page(fs, bucket, prefix, token):
+    more = dict(pageToken=token) if token else {}
+    page = fs.call('GET', 'b/{}/o', bucket, json_out=True, prefix=prefix, **more)
+    return [o['name'] for o in page.get('items', ())], page.get('nextPageToken', '')
+
+_PAGES = dict(s3=_s3_page, s3a=_s3_page, gs=_gs_page, gcs=_gs_page)
+
+def _paged(page_of, fs, there):
     "The names of the objects below a prefix, seen from it, a thousand at a time."
     bucket, _, prefix = there.partition('/')
-    prefix = f'{prefix.rstrip("/")}/' if prefix else ''
-    more = dict(Bucket=bucket, Prefix=prefix)
+    prefix, token = f'{prefix.rstrip("/")}/' if prefix else '', ''
     while True:
-        page = fs.call_s3('list_objects_v2', **more)
-        keys = [o['Key'] for o in page.get('Contents', ())]
+        keys, token = page_of(fs, bucket, prefix, token)
         yield from (o.removeprefix(prefix) for o in keys if not o.endswith('/'))
-        if not page.get('IsTruncated'): return
-        more['ContinuationToken'] = page['NextContinuationToken']
+        if not token: return
 
 # %% ../nbs/00ba_storage.ipynb #989c6e76
 def stream_files(
@@ -142,8 +152,32 @@ def stream_files(
         if not scheme_of(folder): yield from _walk_here(folder)
         else:
             fs, there = filesystem(folder)
-            names = _s3_pages(fs, there) if hasattr(fs, 'call_s3') else _walk_there(fs, there)
+            page_of = _PAGES.get(scheme_of(folder))
+            names = _paged(page_of, fs, there) if page_of else _walk_there(fs, there)
             yield from (join(folder, o) for o in names)
+
+# %% ../nbs/00ba_storage.ipynb #ed9b5101
+def _is_there(path):
+    "Does a path exist? Raises `OSError` for one that cannot be looked at."
+    try: return bool(os.lstat(path))
+    except (FileNotFoundError, NotADirectoryError): return False
+
+def _obstacle(path):
+    "Why files cannot be written into a folder, which need not exist; '' if they can."
+    try:
+        at = next(o for o in (path, *path.parents) if _is_there(o))
+        if not os.path.isdir(at): return f'{at} is not a folder'
+        if not os.access(at, os.R_OK | os.W_OK | os.X_OK): return f'{at} is not writable'
+        tempfile.TemporaryFile(dir=at).close() # some file systems refuse what the permissions allow
+    except OSError as e: return e.strerror or str(e)
+    return ''
+
+def check_writable(
+    out: str|Path, # a folder of this machine, which need not exist
+):
+    "Raise `PetpooError` unless files can be written into a folder."
+    why = _obstacle(Path(os.path.abspath(out)))
+    if why: raise PetpooError(f'cannot write {out}: {why}; choose another place')
 
 # %% ../nbs/00ba_storage.ipynb #4bba9ffe
 def _check_writes(folder):
@@ -165,6 +199,7 @@ def output_folder(
     "A folder to fill: `out`, or a temporary one that is copied to the address at the end. Raises `PetpooError`."
     out = os.fspath(out)
     if not scheme_of(out):
+        check_writable(out)
         yield Path(out)
         return
     if names_in(out): raise PetpooError(f'{out} holds files: choose a new or an empty folder')
@@ -181,6 +216,8 @@ def output_file(
     "What the block writes becomes `out` if no error is raised. Raises `PetpooError` if it cannot be written."
     out = os.fspath(out)
     if not scheme_of(out):
+        if os.path.isdir(out): raise PetpooError(f'cannot write {out}: it is a folder; name a file')
+        check_writable(os.path.dirname(os.path.abspath(out)))
         with atomic_path(out) as tmp: yield tmp
         return
     folder, _, name = out.rpartition('/')

@@ -11,9 +11,11 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from .options import (
     BUNDLE_HELP, HereOption, add_command, add_json_option, path_option, print_result, say, shell_word)
-from .runs import CROSS_FITTED, read_settings, run_figures, run_images, run_learner
+from .networks import run_learner
+from .runs import CROSS_FITTED, read_settings, run_figures, run_images
 from ..core import PetpooError, check_here, nearest
 from ..names import count, few, shown
+from ..storage import check_writable
 
 # %% ../../nbs/50d_bundles.ipynb #b0b3ecf5
 def _answer_rule(point):
@@ -147,6 +149,7 @@ def export_command(
     if args.to: return _publish(args, point)
     out = Path(args.web or args.out)
     if os.path.lexists(out): raise PetpooError(f'{out} exists: choose another --{"web" if args.web else "out"}')
+    check_writable(out)
     if args.web: return _export_page(args, point)
     check_here(args.run_folder, '--out takes the folder of a run')
     vars(args).update(read_settings(run))

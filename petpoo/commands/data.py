@@ -23,13 +23,17 @@ def _begin_with_features(table):
     from petpoo.train.ahead import start_features
     start_features(_BODY, table['path'])
 
-def _compute_features_on(args, table, out):
+def _measured_checksums(found):
+    "Image -> SHA-256 of its content, as it was measured."
+    return dict(zip(found.table['path'], found.measures['sha256']))
+
+def _compute_features_on(args, table, checksums, out):
     "Put the features into the cache, from several processes or a cluster."
     from petpoo.train.ahead import packaged_input
     from petpoo.train.packaged import packaged_graph
     spec, key = packaged_input(_BODY)
     features_on_engine(table['path'], lambda: packaged_graph(_BODY), spec, key, out/'features', args.engine,
-                       args.address)
+                       args.address, checksums)
 
 def _good_images(found):
     "The images of an audit that can be read."
@@ -46,10 +50,10 @@ def _by_torch(table):
     learn = get_learner(get_dls(split_table(table), size=native_size(_BODY)), _BODY)
     return get_features(learn, table['path'])[:, 0]
 
-def _features_of(table):
+def _features_of(table, checksums):
     "Features of images that can be read (n, features), without torch if possible."
     from petpoo.train.ahead import packaged_features
-    found = packaged_features(_BODY, table['path'])
+    found = packaged_features(_BODY, table['path'], known=checksums)
     return _by_torch(table) if found is None else found
 
 def _out_of_fold_table(table, features):
@@ -57,7 +61,8 @@ def _out_of_fold_table(table, features):
     import numpy as np
     import pandas as pd
     from petpoo.classify.calibration import calibrated_out_of_fold
-    from petpoo.train.folds import cross_predict, group_numbers
+    from petpoo.train.folds import group_numbers
+    from petpoo.train.plain_regression import cross_predict
     classes, truth, n = np.unique(table['label'].to_numpy(str), return_inverse=True, return_counts=True)
     logits = cross_predict(features, table['label'], group_numbers(table), min(5, max(2, n.min())))
     probs = calibrated_out_of_fold(logits, truth)
@@ -142,9 +147,9 @@ def _audit_into(out, args):
     measured = _measure_with_engine(args, table, out)
     found, features = audit(table, measured=measured), None
     if args.labels:
-        known = _good_images(found)
-        if args.engine: _compute_features_on(args, known, out)
-        vectors = _features_of(known)
+        known, checksums = _good_images(found), _measured_checksums(found)
+        if args.engine: _compute_features_on(args, known, checksums, out)
+        vectors = _features_of(known, checksums)
         found = _find_wrong_labels(found, known, vectors)
         features = _for_all(vectors, found.table, known['path'])
     print(f'{count(len(found.table), "image")} in {args.data}')

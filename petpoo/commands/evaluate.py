@@ -12,7 +12,7 @@ from pathlib import Path
 from petpoo.commands.options import (
     BUNDLE_HELP, add_command, add_json_option, add_layout_options, layout_options, path_option, print_result, say,
     say_written)
-from .photos import find_photos
+from .photos import photos_in
 from ..core import PetpooError, nearest
 from ..names import count, few
 from ..storage import output_folder, scheme_of
@@ -48,9 +48,7 @@ def _unknown_classes(clf, names):
 def _unknown_photos(args):
     "The photos of `--unknown`."
     if not args.unknown: return []
-    found, notes = find_photos([args.unknown])
-    if found == [args.unknown] and '://' not in args.unknown and not os.path.lexists(args.unknown):
-        raise PetpooError(f'{args.unknown} does not exist; check the path')
+    found, notes = photos_in(args.unknown)
     for o in notes: print(o)
     return found
 
@@ -217,10 +215,8 @@ def evaluate_parser(
     return p
 
 # %% ../../nbs/50c_evaluate.ipynb #b2b988d2
-def compare_command(
-    args: Namespace, # see `petpoo compare --help`
-):
-    "Test whether one run is better than another, or whether the difference could be chance."
+def _compare_into(out, args):
+    "Compare runs, print what was found, and write it if there is a folder for it."
     from petpoo.evaluate.comparison import compare
     from petpoo.evaluate.evaluation import read_run, run_names, write_comparison
     names, runs = run_names(args.runs), [read_run(o) for o in args.runs]
@@ -228,8 +224,14 @@ def compare_command(
     print(found)
     table = found.table.astype(object).where(found.table.notna(), None)
     print_result(args, dict(photos=found.n, findings=found.findings, figures=table.to_dict('records')))
-    if not args.out: return
-    with output_folder(args.out) as out: write_comparison(found, runs, out)
+    if out: write_comparison(found, runs, out)
+
+def compare_command(
+    args: Namespace, # see `petpoo compare --help`
+):
+    "Test whether one run is better than another, or whether the difference could be chance."
+    if not args.out: return _compare_into(None, args)
+    with output_folder(args.out) as out: _compare_into(out, args)
     print(f'Written to {args.out}: report.html, compare.csv, compare.png, and confusion.png with the matrices '
           'side by side')
 

@@ -6,7 +6,7 @@
 __all__ = ['features_on_engine']
 
 # %% ../../nbs/50ba_train_features.ipynb #d526f582
-import hashlib, shutil
+import hashlib, json, shutil
 from collections.abc import Callable
 from pathlib import Path
 from fastcore.basics import chunked
@@ -14,13 +14,13 @@ from .options import say
 from ..names import count
 
 # %% ../../nbs/50ba_train_features.ipynb #e1fd7e0f
-def _missing(paths, body, cache):
-    "The images without features in the cache."
-    from petpoo.data.cache import contents
+def _missing(paths, known, body, cache):
+    "The images that are not known to have features in the cache; none is read."
+    from petpoo.data.cache import known_content
     from petpoo.train.vectors import feature_key
     missing = []
     for some in chunked(paths, 1024):
-        keys = [feature_key(o, body) for o in contents(some)]
+        keys = [feature_key(known_content(o) or known.get(o, ''), body) for o in some]
         found = cache.get(keys)
         missing += [path for path, key in zip(some, keys) if key not in found]
     return missing
@@ -53,16 +53,18 @@ def features_on_engine(
     folder: Path, # for what is computed, on storage that all machines share; removed at the end
     engine: str, # 'local' or 'ray'
     address: str = '', # of a Ray cluster
+    known: dict|None = None, # image -> checksum, as far as it is known
 ):
     "Compute the features of images, and put them into the feature cache."
     from petpoo.scale.features import map_features
     from petpoo.train.vectors import FeatureCache
     cache = FeatureCache()
-    paths = _missing(list(dict.fromkeys(paths)), key, cache)
+    paths = _missing(list(dict.fromkeys(paths)), known or {}, key, cache)
     if not paths: return
     say(f'Computing the features of {count(len(paths), "image")} with --engine {engine}')
-    name = hashlib.sha256('\0'.join(paths).encode('utf-8', 'surrogateescape')).hexdigest()[:16]
     worker = _worker_for(graph(), spec, key, Path(folder).absolute()/'body.onnx')
+    facts = '\0'.join([json.dumps(worker.settings()), *paths])
+    name = hashlib.sha256(facts.encode('utf-8', 'surrogateescape')).hexdigest()[:16]
     blocks = map_features(paths, worker, Path(folder).absolute()/name, engine, address=address, tell=_say_computed)
     _store(cache, blocks, worker.key, len(paths))
     shutil.rmtree(folder)

@@ -170,8 +170,9 @@ def say_written(
     "Print what a command wrote, and where."
     print(f'Written to {folder}')
     there = names_in(str(folder))
-    for name, what in files.items():
-        if name in there: say(f'{name:<16} {what}')
+    written = {k: v for k, v in files.items() if k in there}
+    width = max([16, *map(len, written)])
+    for name, what in written.items(): say(f'{name:<{width}} {what}')
 
 # %% ../../nbs/50_options.ipynb #80d7bc0e
 def add_json_option(

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from .options import BUNDLE_HELP, add_command, add_engine_options, path_option, shell_word
 from ..core import PetpooError
 from ..names import shown
+from ..storage import check_writable, scheme_of
 
 # %% ../../nbs/50g_score.ipynb #257ff69d
 def _print_json(tally):
@@ -33,12 +34,15 @@ def score_command(
     from petpoo.progress import no_progress
     from petpoo.scale.mapping import as_summary, map_images
     from petpoo.scale.score import Scorer
+    from petpoo.scale.sources import skipped
     if args.engine == 'local': _check_pyarrow(args)
+    if not scheme_of(args.out): check_writable(args.out)
     scorer = Scorer(args.bundle, args.embeddings)
     where = args.photos, scorer, args.out, args.engine, args.workers, args.address
     if args.json:
         with no_progress(): tally = map_images(*where, tell=_print_json)
     else:
+        for note in skipped(args.photos): print(note, flush=True)
         tally = map_images(*where)
         print(f'Written to {shown(args.out)}: {as_summary(tally)}')
     return int(tally.errors.total() > 0)

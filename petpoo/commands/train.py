@@ -14,79 +14,76 @@ from .options import (
     DATA_HELP, HereOption, add_command, add_engine_options, add_json_option, add_layout_options, count_option,
     path_option, positive_option, print_result, say, say_written, seed_option, share_option, size_option)
 from .features import features_on_engine
-from .runs import CROSS_FITTED, resume_run, run_figures, start_run
+from .runs import CROSS_FITTED, resume_run, run_contents, run_figures, start_run
 from ..core import PetpooError, atomic_path
 from ..names import count, few
 
 # %% ../../nbs/50b_train.ipynb #c2269c5a
-def _compute_features(learn):
-    "Compute the features of all images, or wait for them, and say how long it took."
-    from petpoo.train.features import get_features
-    began = time.perf_counter()
-    get_features(learn, learn.dls.table['path'])
-    say(f'Features of {len(learn.dls.table):,} images: ready after {time.perf_counter() - began:.1f} s')
-
-def _say_losses(history):
-    last = history.iloc[-1]
-    losses = f'loss {last.train_loss:.3f} in training, {last.valid_loss:.3f} in validation'
-    say(f'After {count(len(history), "epoch")}: {losses}')
+def _compute_features(network):
+    "Compute the features of all images, or wait for them, and say what they are."
+    import numpy as np
+    from petpoo.train.vectors import thousands
+    began, features = time.perf_counter(), network.features
+    if not all(np.isfinite(o).all() for o in thousands(features)):
+        raise PetpooError(f'{network.arch} gives features that are not finite numbers: choose another architecture')
+    each = f'{features.shape[2]:,} numbers each'
+    say(f'Features of {len(features):,} images, {each}: ready after {time.perf_counter() - began:.1f} s')
 
 # %% ../../nbs/50b_train.ipynb #fa3a2088
 def _check_others(folder):
     "Raise `PetpooError` before anything else if there are no photos of others."
-    from petpoo.commands.photos import find_photos
-    find_photos([folder])
+    from petpoo.commands.photos import photos_in
+    photos_in(folder)
 
 def _photos_of_others(args):
     "The readable photos of none of the classes; None without any."
     folder = getattr(args, 'others', None)
     if not folder: return None
-    from petpoo.commands.photos import find_photos
-    found, _ = find_photos([folder])
+    from petpoo.commands.photos import photos_in
+    found, _ = photos_in(folder)
     good = [o for o in found if _is_readable(o)]
     bad = f', {len(found) - len(good):,} more cannot be read' if len(good) < len(found) else ''
     say(f'{count(len(good), "photo")} of other things in {folder}{bad}')
     return good
 
 # %% ../../nbs/50b_train.ipynb #b7d34df1
-def _cross_validate(learn, args):
-    "Measure heads on cached features by cross-validation, and train one on all images; returns a history of one row."
-    import pandas as pd
+def _scores(preds):
+    "Accuracy, and the means of precision, recall and F1 over the classes."
     from sklearn.metrics import precision_recall_fscore_support
-    from petpoo.evaluate.interpret import cross_validated_table
-    _compute_features(learn)
-    learn.cross_validate(seed=args.seed, others=_photos_of_others(args))
-    preds = cross_validated_table(learn)
-    seen = learn.predictions(learn.dls.table, from_features=True)['loss'].mean()
-    say(f'Fitted the head: loss {seen:.3f} in training, {preds["loss"].mean():.3f} cross-validated')
-    scores = precision_recall_fscore_support(preds['truth'], preds['predicted'], average='macro', zero_division=0)
-    right = (preds['truth'] == preds['predicted']).mean()
-    return pd.DataFrame([dict(epoch=1, train_loss=seen, valid_loss=preds['loss'].mean(), accuracy=right,
-                              **dict(zip(('precision', 'recall', 'f1'), scores)), phase='head, cross-validated')])
+    truth, predicted = preds['truth'], preds['predicted']
+    scores = precision_recall_fscore_support(truth, predicted, average='macro', zero_division=0)[:3]
+    return dict(zip(('accuracy', 'precision', 'recall', 'f1'), ((truth == predicted).mean(), *scores)))
 
-# %% ../../nbs/50b_train.ipynb #6633b7ef
-def _fit_itself(learn, args):
-    "Let a head fit itself on cached features of the training images; returns its loss in a history of one row."
+def _folds(network, splits):
+    "Parts of the images: five, or none where there are too few."
+    from petpoo.train.folds import group_numbers, most_folds
+    table = network.table[network.table['split'].isin(splits)]
+    return 5 if most_folds(table[network.spec.target].factorize()[0], group_numbers(table), 5) > 1 else 0
+
+def _fit_head(network, args):
+    "Fit a head to cached features by regression; returns a history of one row."
     import pandas as pd
-    _compute_features(learn)
-    with learn.on_features(others=_photos_of_others(args)), learn.no_bar(), learn.no_logging():
-        seen, (loss, *metrics) = learn.validate(dl=learn.dls.train)[0], learn.validate()
-    say(f'Fitted the head by regression: loss {seen:.3f} in training, {loss:.3f} in validation')
-    named = {o.name: v for o, v in zip(learn.metrics, metrics)}
-    return pd.DataFrame([dict(epoch=0, train_loss=seen, valid_loss=loss, phase='head, by regression') | named])
-
-def _fit_head(learn, args):
-    "Train the head on cached features; returns the history."
-    from petpoo.train.checkpoints import Checkpoint
-    if args.cross_validate: return _cross_validate(learn, args)
-    if hasattr(learn.model[1], 'prepare'): return _fit_itself(learn, args)
-    _compute_features(learn)
-    learn.fit_head(cbs=Checkpoint(best=args.best))
-    history = learn.history().assign(phase='head on features')
-    _say_losses(history)
-    return history
+    _compute_features(network)
+    splits = ('train', 'valid') if args.cross_validate else ('train',)
+    network.fit(_photos_of_others(args), splits, args.seed, _folds(network, splits))
+    learned, measured = network.table[network.table['split'].isin(splits)], _unseen(network, args)
+    seen, unseen = (o['loss'].mean() for o in (network.predictions(learned), measured))
+    how = 'cross-validated' if args.cross_validate else 'in validation'
+    say(f'Fitted the head by regression: loss {seen:.3f} in training, {unseen:.3f} {how}')
+    row = dict(epoch=1, train_loss=seen, valid_loss=unseen, **_scores(measured))
+    return pd.DataFrame([row | dict(phase='head, by regression')])
 
 # %% ../../nbs/50b_train.ipynb #ec40772b
+def _train_head(learn, best):
+    "Train the head on cached features, to begin with; returns the history."
+    from petpoo.train.checkpoints import Checkpoint
+    learn.fit_head(cbs=Checkpoint(best=best))
+    history = learn.history().assign(phase='head on features')
+    last = history.iloc[-1]
+    losses = f'loss {last.train_loss:.3f} in training, {last.valid_loss:.3f} in validation'
+    say(f'After {count(len(history), "epoch")}: {losses}')
+    return history
+
 def _epoch_line(names, row):
     return ', '.join(f'{k} {v:.3f}' if isinstance(v, float) else f'{k} {v}' for k, v in zip(names, row))
 
@@ -126,29 +123,35 @@ def _fit_on_devices(learn, args, run):
 # %% ../../nbs/50b_train.ipynb #fc4a6dd8
 _PHASES = dict(full='all layers', baseline='from scratch') # recipe -> its second step
 
-def _features_on_engine(learn, args, run):
+def _features_on_engine(network, args, run):
     "Put the features into the cache, from several processes or a cluster."
-    from petpoo.train.bodies import body_graph
-    from petpoo.train.features import body_key
-    spec = learn.dls.spec
-    features_on_engine(learn.dls.table['path'], lambda: body_graph(learn.model[0].eval(), spec.size), spec,
-                       body_key(learn), run/'features', args.engine, args.address)
+    graph, key = network.body()
+    features_on_engine(network.table['path'], graph, network.spec, key, run/'features', args.engine, args.address,
+                       run_contents(run))
 
-def _fit(learn, args, run):
-    "Train by recipe; returns a history for each step."
+def _train(network, args, run):
+    "Train the body, behind a head that was trained on its features; returns a history for each step."
     from petpoo.train.training import sanity_check
+    learn = network.learn
     say(sanity_check(learn))
-    if args.recipe == 'quick' and args.devices > 1: say('--devices has nothing to share: quick trains the head alone')
-    if args.engine and args.recipe != 'baseline': _features_on_engine(learn, args, run)
-    histories = [] if args.recipe == 'baseline' else [_fit_head(learn, args)]
-    return histories + ([] if args.recipe == 'quick' else [_fit_on_devices(learn, args, run)])
+    if args.recipe == 'baseline': return [_fit_on_devices(learn, args, run)]
+    _compute_features(network)
+    return [_train_head(learn, args.best), _fit_on_devices(learn, args, run)]
+
+def _fit(network, args, run):
+    "Train by recipe; returns a history for each step."
+    if args.recipe == 'quick' and args.devices > 1: say('--devices has nothing to share: quick fits the head alone')
+    if args.engine and args.recipe != 'baseline': _features_on_engine(network, args, run)
+    return [_fit_head(network, args)] if args.recipe == 'quick' else _train(network, args, run)
 
 # %% ../../nbs/50b_train.ipynb #0fd90b02
 def _write_history(histories, run):
-    import matplotlib.pyplot as plt, pandas as pd
-    from petpoo.train.training import plot_history
+    import pandas as pd
+    from petpoo.train.history import plot_history
     history = pd.concat(histories, ignore_index=True).assign(epoch=lambda o: range(1, len(o) + 1))
     with atomic_path(run/'history.csv') as p: history.to_csv(p, index=False)
+    if len(history) == 1: return # a point is no curve
+    import matplotlib.pyplot as plt
     figure = plot_history(history)
     with atomic_path(run/'history.png') as p: figure.savefig(p, dpi=100)
     plt.close(figure)
@@ -177,20 +180,23 @@ def _held_out_predictions(learn, held):
     say(f'Left out {count(len(bad), "image")} of {len(held):,}, no longer readable: {few(bad)}')
     return learn.predictions(good.reset_index(drop=True)) if len(good) else None
 
+def _unseen(network, args):
+    "Predictions for images that were not seen; None if none can be read any more."
+    if args.cross_validate: return network.cross_validated()
+    held = network.table[network.table['split'] == 'valid']
+    if args.recipe == 'quick' and (found := network.predictions(held)) is not None: return found
+    preds = _held_out_predictions(network.learn, held)
+    return None if preds is None else _calibrated(preds)
+
 # %% ../../nbs/50b_train.ipynb #e1f813f1
-def _measure(learn, table, run):
+def _measure(network, args, run):
     "Predict images that were not seen; write predictions.csv and metrics.json, and print the figures."
     from petpoo.evaluate.evaluation import levels
-    from petpoo.evaluate.interpret import cross_validated_table
     from petpoo.evaluate.metrics import evaluate
     from petpoo.evaluate.predictions import save_predictions
-    spec = learn.dls.spec
-    preds = cross_validated_table(learn)
-    if preds is None:
-        preds = _held_out_predictions(learn, table[table['split'] == 'valid'])
-        if preds is None: return say('No image is left to measure on.')
-        preds = _calibrated(preds)
-    named = levels(preds, spec.species, spec.target)
+    preds = _unseen(network, args)
+    if preds is None: return say('No image is left to measure on.')
+    named = levels(preds, network.spec.species, network.spec.target)
     with ThreadPoolExecutor() as pool: reports = dict(zip(named, pool.map(evaluate, named.values())))
     for name, report in reports.items(): say(f'{name}: {report}')
     save_predictions(preds, run/'predictions.csv')
@@ -202,19 +208,20 @@ _RUN_FILES = {
     'bundle': 'the classifier, for petpoo predict or load_classifier(...)',
     'predictions.csv': 'the prediction for each image that was measured',
     'metrics.json': 'the figures above, and more',
-    'history.csv': 'loss and metrics of each epoch; history.png shows the curves',
+    'history.csv': 'loss and metrics of each epoch',
+    'history.png': 'their curves',
     'table.csv': 'the images with their split and the hash of each file',
     CROSS_FITTED: 'what the cross-validated heads said, to calibrate another bundle',
     'checkpoints': 'one for each epoch, to resume from'}
 
-def _keep_cross_fitted(learn, run):
+def _keep_cross_fitted(network, run):
     "Keep what `petpoo export` needs to calibrate another bundle."
-    from petpoo.train.heads import save_cross_fitted
-    save_cross_fitted(learn, run/CROSS_FITTED)
+    from petpoo.train.folds import save_cross_fitted
+    save_cross_fitted(network.cross_fitted(), run/CROSS_FITTED)
 
-def _export(learn, run):
+def _export(network, run):
     from petpoo.classify.export import export_bundle
-    clf = export_bundle(learn, run/'bundle', run_figures(run))
+    clf = export_bundle(network, run/'bundle', run_figures(run))
     if n := clf.config['data'].get('unreadable'):
         say(f'The bundle was calibrated without {count(n, "image")}, no longer readable')
 
@@ -226,14 +233,14 @@ def train_command(
     if args.devices > 1: _check_devices(args.devices)
     if args.others: _check_others(args.others)
     print('Data', flush=True)
-    run, table, learn = resume_run(args) if args.resume else start_run(args)
+    run, table, network = resume_run(args) if args.resume else start_run(args)
     print('Training', flush=True)
-    _write_history(_fit(learn, args, run), run)
+    _write_history(_fit(network, args, run), run)
     on = 'all images, by cross-validation' if args.cross_validate else 'the held-out images'
     print(f'Figures on {on}', flush=True)
-    _measure(learn, table, run)
-    if args.cross_validate: _keep_cross_fitted(learn, run)
-    _export(learn, run)
+    _measure(network, args, run)
+    if args.cross_validate: _keep_cross_fitted(network, run)
+    _export(network, run)
     say_written(run, _RUN_FILES)
     photo = table.loc[table['split'] == 'valid', 'path'].iloc[0]
     print(f'Next: petpoo predict {run} {photo}', flush=True)
@@ -241,8 +248,8 @@ def train_command(
 
 # %% ../../nbs/50b_train.ipynb #6c708b0d
 _RECIPES = dict(
-    quick='train a head on cached features of a pretrained body (default)',
-    full='as quick, then fine-tune the whole body; for pictures unlike everyday photographs',
+    quick='fit a head to cached features of a pretrained body, by regression (default)',
+    full='train a head, then fine-tune the whole body; for pictures unlike everyday photographs',
     baseline='no pretraining, no augmentation, no schedule; a reference to compare with')
 
 # %% ../../nbs/50b_train.ipynb #7ed74634
@@ -264,15 +271,15 @@ def _recipe_options(add):
         help='name of an architecture in timm or torchvision (default: %(default)s; its weights need no network)')
     recipes = '\n'.join(f'{k}: {v}' for k, v in _RECIPES.items())
     add('--recipe', choices=[*_RECIPES], default='quick', help=f'how to train\n{recipes}')
-    add('--epochs', type=positive_option, default=3,
-        help='epochs of fine-tuning after the head, or of the baseline; quick has none (default: %(default)s)')
+    add('--epochs', type=positive_option,
+        help='epochs of fine-tuning after the head, or of the baseline (default: 3); quick has none')
     add('--balance', choices=['weights', 'oversample'],
         help='compensate for rare classes\nweights: in the loss\noversample: show their images more often')
     add('--open-set', action=BooleanOptionalAction,
         help='for cats and dogs: know other breeds, wild animals and things by what ImageNet knows of them\n'
              '(default: for the quick recipe on breeds of cats and of dogs)')
     add('--best', choices=['valid_loss', 'accuracy', 'precision', 'recall', 'f1'],
-        help='keep the epoch with the best value of this metric, not the last one')
+        help='keep the epoch with the best value of this metric, not the last one; quick has none')
 
 # %% ../../nbs/50b_train.ipynb #529198b8
 def _detail_options(add):
@@ -302,7 +309,7 @@ def train_parser(
     "The parser of `petpoo train`."
     p = add_command(
         commands, train_command, 'train', 'train a classifier and measure it',
-        'Train a classifier, measure it on images held out from training, and write it as a bundle, a folder that the '
+        'Train a classifier, measure it on images that it has not seen, and write it as a bundle, a folder that the '
         'other commands read. Without options it learns 37 breeds from a drawn sample.',
         'petpoo train                                  the drawn sample, a minute or two on two cores',
         'petpoo train --data oxford-iiit-pet           37 breeds',

@@ -103,7 +103,8 @@ def data_table(
     species = table.label.map({o: species_of(o) for o in labels.values()})
     table['species'] = table.species.where(table.species.notna(), species)
     table[COLUMNS[3:]] = table[COLUMNS[3:]].fillna('')
-    table = check_table(table.sort_values('path', ignore_index=True), shown(name))
+    try: table = check_table(table.sort_values('path', ignore_index=True), shown(name))
+    except PetpooError as e: raise PetpooError(' '.join([f'{e}.', *notes]) if notes else str(e)) from e
     return add_notes(table, *notes)
 
 # %% ../../nbs/02ba_registry.ipynb #19696a29

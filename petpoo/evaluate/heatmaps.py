@@ -12,7 +12,8 @@ from fastai.learner import Learner
 from ..core import PetpooError, nearest
 from ..image import load_image
 from ..names import percent
-from ..train.pipeline import InputSpec, spec_of
+from ..train.pipeline import spec_of
+from ..train.spec import InputSpec
 
 # %% ../../nbs/21_heatmaps.ipynb #9b9f4e9f
 def _log_odds(logits, i):

@@ -12,7 +12,6 @@ import numpy as np, pandas as pd, torch
 from fastai.learner import Learner
 from fastcore.basics import patch
 from sklearn.metrics import confusion_matrix as sk_confusion_matrix
-from ..classify.calibration import calibrated_out_of_fold
 from ..core import PetpooError, nearest
 from .heatmaps import draw_heat, heatmap
 from .confusion import plot_confusion
@@ -21,6 +20,7 @@ from .predictions import check_predictions, classes_of, predictions_table, probs
 from ..names import percent
 from ..image import load_image
 from ..train.features import get_features
+from ..train.fitted import cross_fitted_table
 from ..train.heads import cross_fitted
 from ..train.pipeline import spec_of
 from ..train.training import predict_probs
@@ -40,9 +40,7 @@ def cross_validated_table(
     "Predictions for all images of `learn.cross_validate()`, each by a head and a temperature that had not seen it."
     asked, table = cross_fitted(learn), learn.dls.table
     if not asked or 'valid' not in {*(rows := table.iloc[learn.model[1].cross_fitted_rows])['split']}: return None
-    probs, spec = calibrated_out_of_fold(asked['known']['logits'], asked['known']['y']), spec_of(learn)
-    found = predictions_table(rows['path'].tolist(), rows[spec.target], probs, spec.classes)
-    return found.assign(fold=asked['known']['fold'])
+    return cross_fitted_table(asked, rows, spec_of(learn))
 
 @patch
 def predictions(self: Learner,

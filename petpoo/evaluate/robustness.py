@@ -22,7 +22,7 @@ from .corruptions import CORRUPTIONS, check_level, corrupt, find_corruption
 from .bootstrap import wilson_interval
 from ..image import read_image, resize_image
 from ..train.bodies import has_bf16
-from ..train.pipeline import InputSpec
+from ..train.spec import InputSpec
 
 # %% ../../nbs/22_robustness.ipynb #9a2f944c
 def _sweep_spec(model):

@@ -13,7 +13,7 @@ import numpy as np
 from fastcore.basics import noop
 from ..classify.runtime import OnnxRuntime
 from ..core import PetpooError
-from ..data.cache import content
+from ..data.cache import content, file_stamp, remember_content
 from ..image import load_image, to_input
 from .mapping import map_images
 from .parts import Worker
@@ -22,6 +22,8 @@ from .parts import Worker
 def _sha_of(x):
     "The SHA-256 of a photo: a path, or an open file in memory."
     return hashlib.sha256(x.getbuffer()).hexdigest() if isinstance(x, io.BytesIO) else content(x)
+
+def _stamp_of(x): return '' if isinstance(x, io.BytesIO) else file_stamp(x)
 
 class BodyWorker(Worker):
     "Turns photos into the features of a body."
@@ -35,11 +37,11 @@ class BodyWorker(Worker):
     ):
         self.graph, self.key, self.size, self.resize, self.mean, self.std = str(graph), key, size, resize, mean, std
 
-    def settings(self): return dict(worker='features', body=self.key)
+    def settings(self): return dict(worker='features', body=self.key, columns=[*self.schema().names])
 
     def schema(self):
         import pyarrow as pa
-        return pa.schema(dict(path=pa.string(), content=pa.string(), features=pa.binary(), error=pa.string()))
+        return pa.schema(dict.fromkeys(('path', 'content', 'stamp', 'error'), pa.string()) | dict(features=pa.binary()))
 
     def open(self):
         body = OnnxRuntime(self.graph, 1)
@@ -47,18 +49,21 @@ class BodyWorker(Worker):
 
     def row(self, body, x):
         "The row of a photo."
+        stamp = _stamp_of(x)
         try: pixels = np.asarray(load_image(x, self.size, self.resize))
         except PetpooError as e: return dict(error=str(e))
         features = body(to_input(pixels, self.mean, self.std)[None])[0][0].astype(np.float16)
-        return dict(content=_sha_of(x), features=features.tobytes())
+        row = dict(content=_sha_of(x), stamp=stamp, features=features.tobytes())
+        return row if not stamp or _stamp_of(x) == stamp else dict(error=f'{x} changed while it was read')
 
 # %% ../../nbs/35d_body_features.ipynb #e307dc90
 BLOCK = 1024 # photos
 
 def _as_features(block):
-    "Checksum -> features of the rows that have some."
-    rows = zip(block['content'].to_pylist(), block['features'].to_pylist())
-    return {content: np.frombuffer(data, np.float16) for content, data in rows if data}
+    "Checksum -> features of the rows that have some; the checksums are remembered."
+    rows = [o for o in block.to_pylist() if o['features']]
+    for o in rows: remember_content(o['path'], o['content'], o['stamp'])
+    return {o['content']: np.frombuffer(o['features'], np.float16) for o in rows}
 
 def map_features(
     paths: list[str], # image files, or addresses
@@ -72,5 +77,5 @@ def map_features(
     "Compute features in several processes. Raises `PetpooError` if `out` belongs to other photos or another body."
     import pyarrow.dataset as ds
     map_images(paths, worker, str(out), engine, workers, address, tell=tell)
-    for block in ds.dataset(str(out)).to_batches(columns=['content', 'features'], batch_size=BLOCK):
+    for block in ds.dataset(str(out)).to_batches(columns=['path', 'content', 'stamp', 'features'], batch_size=BLOCK):
         yield _as_features(block)

@@ -10,11 +10,13 @@ __all__ = ['MOST_ENDS', 'NOTES', 'GIVEN_UP', 'MANIFEST', 'Worker', 'Sizes', 'err
 import contextlib, io, json, sys, time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
+from textwrap import shorten
 import petpoo
 from ..core import PetpooError, optional_import
 from ..names import count, few, first_line, shown
 from .reading import Photo, in_groups, read_photos
-from .sources import PART, Part, cut, entries
+from .sources import CUT, PART, Part, cut, entries
 from ..storage import join, names_in, read_bytes, remove, write_whole
 
 # %% ../../nbs/34c_parts.ipynb #58fc5368
@@ -105,8 +107,8 @@ def error_kind(
     row: dict, # with `path` and `error`
 ) -> str: # such as 'does not exist'
     "What went wrong, without the name of the photo."
-    text = shown(row['error']).removeprefix(row['path']).strip()
-    return text.partition(':')[0].partition(';')[0][:60]
+    text = shown(row['error']).removeprefix(shown(row['path'])).strip()
+    return shorten(text.partition(':')[0].partition(';')[0], 80, placeholder=' ...')
 
 @dataclass
 class PartReport:
@@ -162,12 +164,14 @@ def _read_manifest(out):
 
 def _check_manifest(out, ours, theirs):
     "Raise `PetpooError` unless an output belongs to this table and this worker."
-    if theirs.get('first') != ours['first']: raise _other_table(out)
+    if theirs.get('first') != ours['first']: raise _other_table(out, theirs.get('cut'))
     ours, theirs = ours['worker'], theirs.get('worker', {})
     other = [k for k in {**ours, **theirs} if ours.get(k) != theirs.get(k)]
     if other: raise PetpooError(f'{out} belongs to a run with another {few(other)}: choose another folder')
 
-def _other_table(out): return PetpooError(f'{out} belongs to another table: choose another folder, or the same table')
+def _other_table(out, cut=CUT):
+    older = '' if cut == CUT else ', or an earlier version of petpoo cut it into other parts'
+    return PetpooError(f'{out} belongs to another table{older}: choose another folder, or the same table')
 
 # %% ../../nbs/34c_parts.ipynb #a3181bab
 def _done_parts(out):
@@ -194,6 +198,11 @@ class Plan:
         yield part
 
 # %% ../../nbs/34c_parts.ipynb #4bce78a3
+def _check_cut(plan, done):
+    "Raise `PetpooError` unless the parts that an earlier version left are cut as they are now."
+    for part in islice(plan.parts(), max(done, default=-1) + 1):
+        if done.get(part.index, part.name) != part.name: raise _other_table(plan.out, None)
+
 def begin(
     plan: Plan, # what to do
     worker: Worker, # that does it
@@ -201,11 +210,12 @@ def begin(
     "Write the manifest, or check that the output is that of the same table and worker; raises `PetpooError`."
     first = next(plan.parts())
     if not first.paths: raise PetpooError(f'{few([plan.table])} holds no photo')
-    ours = dict(petpoo=petpoo.__version__, first=first.name, worker=worker.settings())
-    theirs = _read_manifest(plan.out)
+    ours = dict(petpoo=petpoo.__version__, cut=CUT, first=first.name, worker=worker.settings())
+    theirs, done = _read_manifest(plan.out), _done_parts(plan.out)
     if theirs is None: write_whole(join(plan.out, MANIFEST), json.dumps(ours, indent=1).encode())
     else: _check_manifest(plan.out, json.loads(json.dumps(ours)), theirs)
-    return len(_done_parts(plan.out))
+    if theirs and theirs.get('cut') != CUT: _check_cut(plan, done)
+    return len(done)
 
 def check_end(
     plan: Plan, # that is done

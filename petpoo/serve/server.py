@@ -6,7 +6,7 @@
 __all__ = ['uvicorn', 'most_connections', 'Limits', 'Connection', 'Server', 'bind', 'run', 'stoppable']
 
 # %% ../../nbs/40c_server.ipynb #689a2bc5
-import asyncio, contextlib, signal, socket, threading, time
+import asyncio, contextlib, errno, signal, socket, threading, time
 from collections import Counter
 from dataclasses import dataclass
 from ..core import PetpooError, optional_import
@@ -157,10 +157,12 @@ def bind(
     try:
         s.bind((host, port))
         s.listen(1024)
-    except (OSError, OverflowError) as e:
+    except (OSError, OverflowError, UnicodeError) as e:
         s.close()
         why = getattr(e, 'strerror', '') or e
-        raise PetpooError(f'{host}:{port} cannot be used ({why}): choose another --port') from e
+        foreign = isinstance(e, (socket.gaierror, UnicodeError)) or getattr(e, 'errno', 0) == errno.EADDRNOTAVAIL
+        option = '--host' if foreign else '--port'
+        raise PetpooError(f'{host}:{port} cannot be used ({why}): choose another {option}') from e
     return s
 
 # %% ../../nbs/40c_server.ipynb #b49b5f9b

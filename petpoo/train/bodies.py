@@ -18,7 +18,7 @@ from ..classify.runtime import ENGINES
 from ..core import PetpooError, cores
 from ..names import first_line
 from .packaged import PACKAGED, cpu_engine, has_bf16, kept_graph, packaged_body, packaged_graph
-from .pipeline import InputSpec
+from .spec import InputSpec
 from .vectors import ENGINE_PAYS, on_engine
 
 # %% ../../nbs/11d_bodies.ipynb #77c8e617

@@ -17,7 +17,7 @@ from PIL import ImageOps
 from ..core import cores
 from ..data.cache import Cache
 from ..image import load_image, read_image, resize_image, to_input
-from .packaged import has_bf16
+from .packaged import in_bf16
 
 # %% ../../nbs/10c_vectors.ipynb #f0c612f6
 class FeatureCache(Cache):
@@ -46,7 +46,7 @@ def key_of_body(
     weights: str, # their checksum, from `petpoo.train.bodies.weights_key`
 ) -> str: # hexadecimal digits
     "What features depend on besides the image."
-    facts = arch, tuple(spec.size), spec.resize, tuple(spec.mean), tuple(spec.std), has_bf16(), weights
+    facts = arch, tuple(spec.size), spec.resize, tuple(spec.mean), tuple(spec.std), in_bf16(), weights
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 def feature_key(
