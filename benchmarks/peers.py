@@ -9,7 +9,10 @@ one after the other, each in a process of its own:
 - cold and warm: the whole command `petpoo train`, with an empty cache and with a full one
 - labels: the whole command `petpoo audit --labels`, with an empty cache
 - sklearn: twenty lines of timm and scikit-learn, the features of a frozen network and a logistic regression in five folds
+- tuned: the same with glibc's allocator told to keep large blocks, which few know
 - fastai: one frozen and one unfrozen epoch on a slice, extrapolated to all photographs (see against_fastai.py)
+- sklearn_minutes and fastai_minutes: how far these come in the time of `cold` (the row in the file, or `--budget`), on as
+  many photographs as fit into it; fastai trains its new layers for an epoch, as the first part of `fine_tune` does
 - imports: torch and fastai alone; a warm command cannot be much faster
 - ultralytics, keras and autogluon: each package's own classifier in its own words; without a network it can only say
   on which line it stopped
@@ -17,7 +20,8 @@ one after the other, each in a process of its own:
 With `--turns`, all jobs run several times in turn, and the row of a job is that of its median time: a machine that others
 use is a tenth slower at one minute than at the next.
 
-Accuracies of petpoo and scikit-learn are cross-validated over all photographs; fastai's is that of a seeded fifth."""
+Accuracies of petpoo and scikit-learn are cross-validated over all photographs; those of fastai, and after the same
+minutes, are of a seeded fifth, which is asked after the time is up."""
 import argparse, json, os, subprocess, sys, tempfile, time
 from pathlib import Path
 import numpy as np
@@ -66,31 +70,78 @@ def labels(data, part):
         seconds = time.perf_counter() - began
         return dict(images=len(pd.read_csv(f'{tmp}/audit/table.csv')), seconds=seconds)
 
+def frozen_features():
+    "A function from image files to features, in timm's words."
+    import timm, torch
+    from PIL import Image
+    from petpoo.train.models import make_body # for weights that need no download
+    network = make_body(ARCH)[0].eval().to(memory_format=torch.channels_last)
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network) | dict(input_size=(3, SIZE, SIZE)))
+    def features(files):
+        batch = torch.stack([transform(Image.open(o).convert('RGB')) for o in files])
+        with torch.inference_mode(): return network(batch.to(memory_format=torch.channels_last)).numpy()
+    return features
+
+def regression():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.005, max_iter=200))
+
 def sklearn(data, part):
     "What a good engineer would type."
     began = time.perf_counter()
-    import timm, torch
-    from PIL import Image
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from petpoo.train.models import make_body # for weights that need no download
-    network, files = make_body(ARCH)[0].eval().to(memory_format=torch.channels_last), sorted(Path(data).glob('images/*.jpg'))
-    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network) | dict(input_size=(3, SIZE, SIZE)))
-    features = []
-    with torch.inference_mode():
-        for i in range(0, len(files), 32):
-            batch = torch.stack([transform(Image.open(o).convert('RGB')) for o in files[i:i + 32]])
-            features.append(network(batch.to(memory_format=torch.channels_last)).numpy())
+    features, files = frozen_features(), sorted(Path(data).glob('images/*.jpg'))
+    x = np.concatenate([features(files[i:i + 32]) for i in range(0, len(files), 32)])
     labels = np.array([o.stem.rsplit('_', 1)[0] for o in files])
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.005, max_iter=200))
-    right = cross_val_predict(model, np.concatenate(features), labels, cv=5) == labels
+    right = cross_val_predict(regression(), x, labels, cv=5) == labels
     return dict(images=len(files), seconds=time.perf_counter() - began, accuracy=right.mean())
+
+def sklearn_minutes(data, budget):
+    "The same, on as many photographs as fit into the time, with three seconds for the regression."
+    from against_fastai import photographs
+    began, x = time.perf_counter(), []
+    features, table = frozen_features(), photographs(data, 0).sample(frac=1, random_state=0)
+    train, held = (table[table.split == o] for o in ('train', 'valid'))
+    for i in range(0, len(train), 32):
+        if time.perf_counter() - began > budget - 3: break
+        x.append(features(train.path.iloc[i:i + 32]))
+    x = np.concatenate(x)
+    model = regression().fit(x, train.label.iloc[:len(x)])
+    seconds = time.perf_counter() - began
+    asked = np.concatenate([features(held.path.iloc[i:i + 32]) for i in range(0, len(held), 32)])
+    return dict(images=len(x), seconds=seconds, accuracy=(model.predict(asked) == held.label).mean())
+
+def some_photographs(data, n):
+    "`n` training images, as many of each class as possible, and those held out."
+    from against_fastai import photographs
+    table = photographs(data, 0).sample(frac=1, random_state=0)
+    train = table[table.split == 'train']
+    train = train.iloc[train.groupby('label').cumcount().argsort(kind='stable')][:n]
+    return pd.concat([train, table[table.split == 'valid']], ignore_index=True)
+
+def fastai_minutes(data, budget):
+    "An epoch of the new layers, on as many photographs as fit into the time by the speed of the first batch."
+    from against_fastai import fastai_learner, timed
+    from fastai.callback.core import Callback, CancelFitException, CancelValidException
+    class NoValidation(Callback):
+        def before_validate(self): raise CancelValidException
+    class StopSoon(NoValidation):
+        def after_batch(self): raise CancelFitException
+    def train(learn, callback):
+        with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1, slice(2e-3), pct_start=.99, cbs=callback())
+    began = time.perf_counter()
+    _, seconds = timed(train, fastai_learner(some_photographs(data, 64)), StopSoon)
+    n = max(1, int((budget - (time.perf_counter() - began))/seconds))*64
+    learn = fastai_learner(some_photographs(data, n))
+    train(learn, NoValidation)
+    seconds = time.perf_counter() - began
+    with learn.no_bar(): return dict(images=n, seconds=seconds, accuracy=learn.validate()[1])
 
 def with_fastai(data, part):
     "fastai on a slice."
-    found = fastai(data, part)
+    found = fastai(data, int(part))
     return dict(images=found['train_images'], seconds=found['seconds'], seconds_for_all=found['seconds_for_all'],
                 accuracy=found['accuracy'])
 
@@ -142,14 +193,17 @@ def imports(data, part):
     import torch, fastai.vision.all # noqa: F401
     return dict(seconds=time.perf_counter() - began)
 
-JOBS = dict(imports=imports, body=body, cold=petpoo, warm=petpoo, labels=labels, sklearn=sklearn, fastai=with_fastai,
+JOBS = dict(imports=imports, body=body, cold=petpoo, warm=petpoo, labels=labels, sklearn=sklearn, tuned=sklearn,
+            fastai=with_fastai, sklearn_minutes=sklearn_minutes, fastai_minutes=fastai_minutes,
             ultralytics=ultralytics, keras=keras, autogluon=autogluon)
+KEEP_BLOCKS = dict(MALLOC_MMAP_THRESHOLD_=str(2**30), MALLOC_TRIM_THRESHOLD_=str(2**30))
 
 def in_process(job, args):
     "The figures of a job in a process of its own, and the most memory that it took."
-    command = [sys.executable, '-W', 'ignore', __file__, args.data, '--slice', str(args.slice), '--job', job]
-    began = os.times().elapsed
-    child = subprocess.run(command, capture_output=True, text=True)
+    amount = args.budget if job.endswith('minutes') else args.slice
+    command = [sys.executable, '-W', 'ignore', __file__, args.data, '--amount', str(amount), '--job', job]
+    env, began = os.environ | (KEEP_BLOCKS if job == 'tuned' else {}), os.times().elapsed
+    child = subprocess.run(command, capture_output=True, text=True, env=env)
     if child.returncode: return dict(failed=([o for o in child.stderr.splitlines() if o.strip()] or ['?'])[-1])
     return dict(process_seconds=os.times().elapsed - began, **json.loads(child.stdout.splitlines()[-1]))
 
@@ -165,7 +219,7 @@ def median_runs(args):
 
 def work(job, args):
     import resource
-    figures = JOBS[job](args.data, args.slice)
+    figures = JOBS[job](args.data, args.amount)
     who = resource.RUSAGE_CHILDREN if job in ('cold', 'warm', 'labels') else resource.RUSAGE_SELF
     print(json.dumps(figures | dict(peak_mb=resource.getrusage(who).ru_maxrss//1024), default=float))
 
@@ -181,12 +235,15 @@ def arguments():
     p.add_argument('--jobs', nargs='+', choices=JOBS, default=[*JOBS])
     p.add_argument('--turns', type=int, default=1, help='times that each job is run (default: %(default)s)')
     p.add_argument('--slice', type=int, default=300, help="fastai's training images (default: %(default)s)")
+    p.add_argument('--budget', type=float, help='seconds of the jobs `minutes` (default: those of `cold` in the file)')
+    p.add_argument('--amount', type=float, help=argparse.SUPPRESS)
     p.add_argument('--job', choices=JOBS, help=argparse.SUPPRESS)
     return p.parse_args()
 
 def main():
     args = arguments()
     if args.job: return work(args.job, args)
+    args.budget = args.budget or pd.read_csv(OUT).set_index('job').process_seconds['cold']
     rows = [] if {*args.jobs} == {*JOBS} or not OUT.exists() else pd.read_csv(OUT).to_dict('records')
     for job, figures in median_runs(args).items():
         rows = [o for o in rows if o['job'] != job]

@@ -1,6 +1,7 @@
 """Test whether the recipe `full` is better than `quick`, by cross-validation; write results/recipes.csv.
 
     python benchmarks/recipes.py path/to/oxford-iiit-pet [--folds 5] [--recipes quick,full] [--epochs 3]
+    python benchmarks/recipes.py path/to/oxford-iiit-pet --each 25 --arch tf_efficientnet_lite0 --size 160 --folds 3
     python benchmarks/recipes.py --drawn 1850 --arch tf_efficientnet_lite0 --size 128 --epochs 8
 
 Each recipe predicts every picture by a model that was not trained on it, so the recipes are compared on the same
@@ -53,11 +54,15 @@ def cross_validate(table, args):
             runs[recipe].append(preds.assign(fold=fold))
     return runs
 
-def name_of(args): return f'drawn-{args.drawn}' if args.drawn else Path(args.data).name
+def name_of(args):
+    if args.drawn: return f'drawn-{args.drawn}'
+    return Path(args.data).name + (f'-{args.each}-each' if args.each else '')
 
 def read_pictures(args):
     "The table of the pictures; drawn ones are drawn once."
-    if not args.drawn: return read_table(args.data)
+    if not args.drawn:
+        table = read_table(args.data)
+        return table.groupby('label').sample(args.each, random_state=0).reset_index(drop=True) if args.each else table
     folder = cache_dir()/f'drawn-{args.drawn}'
     if not folder.exists(): draw_pets(folder, n=args.drawn, size=128, seed=1)
     return read_table(folder)
@@ -74,6 +79,7 @@ def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('data', nargs='?')
     p.add_argument('--drawn', type=int, metavar='N', help='N drawn pets of 128 pixels instead')
+    p.add_argument('--each', type=int, metavar='N', help='N photographs of each class (default: all)')
     p.add_argument('--arch', default='tf_efficientnet_lite2', help='default: %(default)s')
     p.add_argument('--size', type=int, help="pixels (default: the architecture's own)")
     p.add_argument('--folds', type=int, default=5)

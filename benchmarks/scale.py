@@ -35,28 +35,28 @@ def write_table(file, paths):
 def rows_of(out): return ds.dataset(str(out)).to_table().to_pandas().sort_values('path', ignore_index=True)
 
 def steady(args, paths, out, engine, workers):
-    "Photos a second between the first and the last part that is done, without the start of an engine."
+    "Photos a second between the first and the last part that is done, without the start of an engine; and the seconds."
     from petpoo.scale.mapping import map_images
     from petpoo.scale.score import Scorer
-    seen = []
+    seen, began = [], time.perf_counter()
     map_images(paths, Scorer(args.bundle), out, engine, workers, size=args.size,
                tell=lambda tally: seen.append((tally.seconds, tally.photos)))
     (first, few), (last, many) = seen[0], seen[-2] # the last call is the summary
-    return (many - few)/(last - first), first
+    return (many - few)/(last - first), first, time.perf_counter() - began
 
 def speed(args, here):
-    "Local processes and Ray with one and two workers, on the same photos, one after the other."
+    "Local processes and Ray with each number of workers, on the same photos, one after the other."
     paths = photos_in(args.photos)
     paths = [paths[i % len(paths)] for i in range(args.n)]
     rate = {}
-    for workers in (1, 2):
+    for workers in args.workers:
         for engine in ('local', 'ray'):
-            rate[engine, workers], start = steady(args, paths, here/f'{engine}{workers}', engine, workers)
-            text = f'first part after {start:.0f} s'
+            rate[engine, workers], start, whole = steady(args, paths, here/f'{engine}{workers}', engine, workers)
+            text = f'first part after {start:.0f} s, all after {whole:.0f}'
             note('speed', f'{engine}, {workers} workers', rate[engine, workers], 'photos a second', args.n, text)
         more = 100*(rate['local', workers]/rate['ray', workers] - 1)
         note('speed', f'time of ray above local, {workers} workers', more, '%', args.n)
-    same = rows_of(here/'local1').equals(rows_of(here/'ray2'))
+    same = rows_of(here/f'local{args.workers[0]}').equals(rows_of(here/f'ray{args.workers[-1]}'))
     note('speed', 'rows of ray equal to local', same, 'yes or no', args.n)
 
 def together(args, here):
@@ -389,6 +389,7 @@ if __name__ == '__main__':
     add('--n', type=int, default=5000)
     add('--rows', type=int, default=100_000, help='for memory')
     add('--size', type=int, default=64, help='photos in a part, for speed')
+    add('--workers', type=int, nargs='+', default=[1, 2], help='for speed')
     add('--engine', default='local', help='for memory')
     add('--kills', type=int, default=30)
     add('--seed', type=int, default=0)

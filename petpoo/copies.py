@@ -7,8 +7,9 @@ __all__ = ['MAX_COPIES', 'copy_path', 'remove_old_copies', 'keep_copy', 'ask_sto
 
 # %% ../nbs/00bb_copies.ipynb #c0b1e500
 import hashlib, os, shutil, threading
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from .core import PetpooError, atomic_path, cache_dir
+from .core import PetpooError, atomic_path, cache_dir, fcntl
 from .names import first_line
 from .storage import filesystem, scheme_of
 
@@ -35,6 +36,14 @@ def remove_old_copies(
         if total > MAX_COPIES and o != keep: o.unlink(missing_ok=True)
 
 # %% ../nbs/00bb_copies.ipynb #c0b1e500
+@contextmanager
+def _one_at_a_time(copy):
+    "Let no other process of this machine copy the same archive meanwhile."
+    with open(copy.with_suffix('.lock'), 'w') as f:
+        with suppress(OSError): # a file system without locks
+            if fcntl: fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
 def keep_copy(
     address: str, # of an archive
     version: str, # changes with its content; '' if nobody knows
@@ -43,11 +52,12 @@ def keep_copy(
     "Copy an archive to the cache folder, unless a copy of this version is there."
     copy = copy_path(address)
     note = copy.with_suffix('.version')
-    if version and copy.exists() and note.exists() and note.read_text() == version: return
-    copy.unlink(missing_ok=True)
-    get(copy)
-    with atomic_path(note) as tmp: tmp.write_text(version)
-    remove_old_copies(copy.parent, copy)
+    with _one_at_a_time(copy):
+        if version and copy.exists() and note.exists() and note.read_text() == version: return
+        copy.unlink(missing_ok=True)
+        get(copy)
+        with atomic_path(note) as tmp: tmp.write_text(version)
+        remove_old_copies(copy.parent, copy)
 
 # %% ../nbs/00bb_copies.ipynb #c0b1e500
 def _is_web(path): return scheme_of(path) in ('http', 'https')

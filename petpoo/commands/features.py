@@ -38,9 +38,11 @@ def _say_computed(tally):
     if tally.ended: say(f'Computed {as_summary(tally)}')
 
 def _store(cache, blocks, body, n):
-    "Put features into the cache, which grows with their number."
+    "Put features into the cache, which grows with their number, and remember that the images can be read."
+    from petpoo.data.table import remember_readable
     from petpoo.train.vectors import feature_key
     for block in blocks:
+        remember_readable(block)
         bytes_each = max((o.nbytes for o in block.values()), default=0)
         cache.limit = max(cache.limit, 2*n*bytes_each)
         cache.put({feature_key(content, body): o for content, o in block.items()})

@@ -66,6 +66,7 @@ def size_option(
     "An image size: a side, or HEIGHTxWIDTH."
     sides = [positive_option(o) for o in text.lower().split('x')]
     if len(sides) > 2: raise argparse.ArgumentTypeError(f'{text!r} is neither a side nor HEIGHTxWIDTH')
+    if min(sides) < 16: raise argparse.ArgumentTypeError(f'{text!r} has a side below 16 pixels, which show nothing')
     if max(sides) > 4096: raise argparse.ArgumentTypeError(f'{text!r} has a side above 4096 pixels')
     return sides[0] if len(sides) == 1 else sides
 

@@ -52,8 +52,18 @@ def _split(args, table):
     notes = split.attrs.get('notes', [])
     return split, [o for o in notes if not (args.cross_validate and o.startswith('No image in valid: '))]
 
+def _features_first(args, table, run):
+    "Let an engine compute the features of a packaged body, and so check the images."
+    from petpoo.commands.features import features_on_engine
+    from petpoo.train.ahead import packaged_input
+    from petpoo.train.packaged import packaged_graph
+    if args.recipe == 'baseline' or not (found := packaged_input(args.arch, args.size, args.resize)): return
+    beside = run.resolve().with_name(f'{run.resolve().name}-features')
+    features_on_engine(table['path'], lambda: packaged_graph(args.arch), *found, beside, args.engine, args.address)
+
 def load_images(
     args: Namespace, # settings of a run
+    run: Path, # its folder, which does not exist yet
 ) -> tuple: # (table of all images, that of readable ones with a split, notes for the user)
     "Read, clean and split the images of a new run."
     from petpoo.data.layouts import read_table
@@ -62,6 +72,7 @@ def load_images(
     table = _cleaned(everything, args.cleaning)
     check_open_set(args, {'cat', 'dog'} & {*table['species']}) # other species may be left out yet
     begin_features(args, table)
+    if args.engine: _features_first(args, table, run)
     notes, stop = table.attrs.get('notes', []), Event()
     with ThreadPoolExecutor(1) as pool:
         checked = pool.submit(drop_unreadable, table, stop)
@@ -260,7 +271,7 @@ def start_run(
     "Start a new run: check everything first, then make its folder."
     _check_epochs(args)
     run = _run_folder(args)
-    everything, table, notes = load_images(args)
+    everything, table, notes = load_images(args, run)
     _say_images(args.data or sample_folder(), table, notes, args)
     network = run_network(args, table)
     _check_space(run, network)

@@ -226,12 +226,8 @@ def _export(network, run):
         say(f'The bundle was calibrated without {count(n, "image")}, no longer readable')
 
 # %% ../../nbs/50b_train.ipynb #ee076ce4
-def train_command(
-    args: Namespace, # see `petpoo train --help`
-):
-    "Train and measure a classifier, and write it as a bundle."
-    if args.devices > 1: _check_devices(args.devices)
-    if args.others: _check_others(args.others)
+def _train_and_measure(args):
+    "The steps of `petpoo train`."
     print('Data', flush=True)
     run, table, network = resume_run(args) if args.resume else start_run(args)
     print('Training', flush=True)
@@ -245,6 +241,15 @@ def train_command(
     photo = table.loc[table['split'] == 'valid', 'path'].iloc[0]
     print(f'Next: petpoo predict {run} {photo}', flush=True)
     print_result(args, dict(folder=str(run), images=len(table), figures=run_figures(run)))
+
+def train_command(
+    args: Namespace, # see `petpoo train --help`
+):
+    "Train and measure a classifier, and write it as a bundle."
+    from petpoo.data.cache import believe_workers
+    if args.devices > 1: _check_devices(args.devices)
+    if args.others: _check_others(args.others)
+    with believe_workers(): _train_and_measure(args)
 
 # %% ../../nbs/50b_train.ipynb #6c708b0d
 _RECIPES = dict(

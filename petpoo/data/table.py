@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'SPECIES', 'SPLITS', 'CAT_BREEDS', 'DOG_BREEDS', 'check_table', 'species_of', 'add_notes',
-           'drop_unreadable', 'draw_lot', 'is_trained', 'leave_out', 'check_by', 'split_table', 'fingerprint']
+           'remember_readable', 'drop_unreadable', 'draw_lot', 'is_trained', 'leave_out', 'check_by', 'split_table',
+           'fingerprint']
 
 # %% ../../nbs/02b_table.ipynb #b1309ab5
 import hashlib, os, re
@@ -16,7 +17,7 @@ import pandas as pd
 import petpoo
 from fastcore.basics import chunked
 from ..core import PetpooError
-from .cache import Cache, content, contents
+from .cache import Cache, content, contents, known_content
 from ..decode import MAX_BYTES
 from ..image import read_image
 from ..names import count, few, file_name, shown
@@ -98,22 +99,32 @@ def _fault(path):
 
 def _checksum(path):
     "The checksum of an image; '' for a file that is missing or too large to be read."
+    if known := known_content(path): return known
     try: return content(path) if place_size(path) <= MAX_BYTES else ''
     except (OSError, ValueError, PetpooError): return ''
+
+def _known_readable(): return Cache('readable', limit=2**26)
+def _readable_key(checksum): return f'{checksum}:{petpoo.__version__}' if checksum else ''
+
+def remember_readable(
+    checksums, # SHA-256 of images, from processes that decoded them
+):
+    "Remember that images can be read."
+    _known_readable().put({_readable_key(o): b'1' for o in checksums})
 
 def _faults(paths, stop):
     "Why each image cannot be read; one that could be read before, by this version, is not decoded again."
     def fault_of(path):
         if stop and stop.is_set(): raise CancelledError
         return _fault(path)
-    cache, version, faults = Cache('readable', limit=2**26), petpoo.__version__, {}
+    faults = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for some in chunked(paths, 1024):
-            keys = [f'{o}:{version}' if o else '' for o in pool.map(_checksum, some)]
-            known = cache.get(keys)
+            keys = [_readable_key(o) for o in pool.map(_checksum, some)]
+            known = _known_readable().get(keys)
             new = {path: key for path, key in zip(some, keys) if key not in known}
             found = dict(zip(new, pool.map(fault_of, new)))
-            cache.put({key: b'1' for path, key in new.items() if key and not found[path]})
+            _known_readable().put({key: b'1' for path, key in new.items() if key and not found[path]})
             faults |= {path: fault for path, fault in found.items() if fault}
     return [faults.get(o, '') for o in paths]
 

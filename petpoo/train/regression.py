@@ -50,6 +50,12 @@ def _loss_and_slopes(w, features, y, weights, prior):
     return loss/weights.sum() + prior/2*np.square(w[:, :-1]).sum(), slopes
 
 # %% ../../nbs/12b_regression.ipynb #41541d7d
+_ROUNDING = .005 # slope that numbers of 32 bits may leave
+
+def _at_the_limit(found):
+    "Did the search end because rounding hides any further descent?"
+    return found.status == 2 and np.abs(found.jac).max() < _ROUNDING
+
 def fit_logistic(
     features: Callable, # each call yields all features, (m, f) at a time, in 32 bits or in 64
     y: np.ndarray, # labels (n,); a single class has weights of zero
@@ -67,7 +73,7 @@ def fit_logistic(
         return loss, slopes.ravel()
     found = minimize(step, np.zeros(np.prod(shape)), jac=True, method='L-BFGS-B',
                      options=dict(maxiter=max_iter, maxls=50, gtol=tol, ftol=64*np.finfo(float).eps))
-    if not found.success:
+    if not (found.success or _at_the_limit(found)):
         warnings.warn(f'the regression stopped early: {found.message}', ConvergenceWarning, stacklevel=2)
     w = found.x.reshape(shape)
     if len(classes) == 2: w = np.concatenate([-w, w])/2
