@@ -6,7 +6,7 @@ Each row is a process of its own. It puts synthetic features into a file, and fi
 `petpoo train` does, one fit a core: a plain head, or the one for an open world. Counted are the anonymous pages at most
 (Linux), which are not those of the file that holds the features, above those before, when freed memory has been given
 back. `kib_an_image` is the growth from the size before. Each fit keeps its features in memory up to 26,000 images
-(`petpoo.train.regression.kept_in_memory`) and reads them from the file beyond."""
+(`petpoo.train.regression.kept`) and in a temporary file beyond."""
 import argparse, json, subprocess, sys, threading, time
 from pathlib import Path
 import numpy as np

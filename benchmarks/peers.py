@@ -13,6 +13,8 @@ one after the other, each in a process of its own:
 - fastai: one frozen and one unfrozen epoch on a slice, extrapolated to all photographs (see against_fastai.py)
 - sklearn_minutes and fastai_minutes: how far these come in the time of `cold` (the row in the file, or `--budget`), on as
   many photographs as fit into it; fastai trains its new layers for an epoch, as the first part of `fine_tune` does
+- sklearn_shipped and fastai_shipped: the MiB of what is shipped, and the start and the time a photo of a process that
+  answers with scikit-learn's; predict_speed.csv has those of petpoo and of fastai
 - imports: torch and fastai alone; a warm command cannot be much faster
 - ultralytics, keras and autogluon: each package's own classifier in its own words; without a network it can only say
   on which line it stopped
@@ -97,6 +99,51 @@ def sklearn(data, part):
     labels = np.array([o.stem.rsplit('_', 1)[0] for o in files])
     right = cross_val_predict(regression(), x, labels, cv=5) == labels
     return dict(images=len(files), seconds=time.perf_counter() - began, accuracy=right.mean())
+
+SHIPPED = """
+import sys, time
+began = time.perf_counter()
+import joblib, numpy as np, timm, torch
+from PIL import Image
+torch.set_grad_enabled(False)
+folder, arch, size, *photos = sys.argv[1:]
+network = timm.create_model(arch, num_classes=0).eval()
+network.load_state_dict(torch.load(f'{folder}/body.pt', weights_only=True))
+config = timm.data.resolve_model_data_config(network) | dict(input_size=(3, int(size), int(size)))
+transform, head = timm.data.create_transform(**config), joblib.load(f'{folder}/head.joblib')
+def answer(photo): return head.predict_proba(network(transform(Image.open(photo).convert('RGB'))[None]).numpy())
+answer(photos[0])
+first, times = time.perf_counter() - began, []
+for photo in photos:
+    began = time.perf_counter()
+    answer(photo)
+    times.append(time.perf_counter() - began)
+print(first, 1000*np.median(times))
+"""
+
+def sklearn_shipped(data, part):
+    "What the twenty lines ship: the network's weights and a pickled regression, in a new process, a photo at a time."
+    import joblib, torch
+    from petpoo.train.models import make_body
+    features, table = frozen_features(), some_photographs(data, 370)
+    train, held = (table[table.split == o] for o in ('train', 'valid'))
+    x = np.concatenate([features(train.path.iloc[i:i + 32]) for i in range(0, len(train), 32)])
+    with tempfile.TemporaryDirectory() as folder:
+        joblib.dump(regression().fit(x, train.label), f'{folder}/head.joblib')
+        torch.save(make_body(ARCH)[0].state_dict(), f'{folder}/body.pt')
+        shipped = sum(o.stat().st_size for o in Path(folder).iterdir())
+        words = [sys.executable, '-c', SHIPPED, folder, ARCH, str(SIZE), *held.path[:50]]
+        first, ms = map(float, subprocess.run(words, check=True, capture_output=True, text=True).stdout.split())
+    return dict(images=len(train), shipped_mb=shipped/2**20, first_seconds=first, ms_a_photo=ms)
+
+def fastai_shipped(data, part):
+    "What `learn.export` writes."
+    from against_fastai import fastai_learner
+    learn = fastai_learner(some_photographs(data, 64))
+    with tempfile.TemporaryDirectory() as folder:
+        learn.path = Path(folder)
+        learn.export()
+        return dict(images=64, shipped_mb=(learn.path/'export.pkl').stat().st_size/2**20)
 
 def sklearn_minutes(data, budget):
     "The same, on as many photographs as fit into the time, with three seconds for the regression."
@@ -195,6 +242,7 @@ def imports(data, part):
 
 JOBS = dict(imports=imports, body=body, cold=petpoo, warm=petpoo, labels=labels, sklearn=sklearn, tuned=sklearn,
             fastai=with_fastai, sklearn_minutes=sklearn_minutes, fastai_minutes=fastai_minutes,
+            sklearn_shipped=sklearn_shipped, fastai_shipped=fastai_shipped,
             ultralytics=ultralytics, keras=keras, autogluon=autogluon)
 KEEP_BLOCKS = dict(MALLOC_MMAP_THRESHOLD_=str(2**30), MALLOC_TRIM_THRESHOLD_=str(2**30))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.dataset as ds
 from petpoo.core import environment, start_python
 from petpoo.decode import SUFFIXES
+from petpoo.scale.parts import Sizes
 
 RESULTS = Path(__file__).parent.parent/'results'/'scale.csv'
 BODY = 'tf_efficientnet_lite2'
@@ -48,14 +49,16 @@ def speed(args, here):
     "Local processes and Ray with each number of workers, on the same photos, one after the other."
     paths = photos_in(args.photos)
     paths = [paths[i % len(paths)] for i in range(args.n)]
-    rate = {}
+    rate, seconds = {}, {}
     for workers in args.workers:
         for engine in ('local', 'ray'):
-            rate[engine, workers], start, whole = steady(args, paths, here/f'{engine}{workers}', engine, workers)
-            text = f'first part after {start:.0f} s, all after {whole:.0f}'
-            note('speed', f'{engine}, {workers} workers', rate[engine, workers], 'photos a second', args.n, text)
-        more = 100*(rate['local', workers]/rate['ray', workers] - 1)
-        note('speed', f'time of ray above local, {workers} workers', more, '%', args.n)
+            rate[engine], start, seconds[engine] = steady(args, paths, here/f'{engine}{workers}', engine, workers)
+            text = f'first part after {start:.0f} s, all after {seconds[engine]:.0f}'
+            note('speed', f'{engine}, {workers} workers', rate[engine], 'photos a second', args.n, text)
+        more = 100*(rate['local']/rate['ray'] - 1)
+        note('speed', f'time of ray above local, {workers} workers', more, '%', args.n, 'after the first part')
+        more = 100*(seconds['ray']/seconds['local'] - 1)
+        note('speed', f'time of ray above local with its start, {workers} workers', more, '%', args.n)
     same = rows_of(here/f'local{args.workers[0]}').equals(rows_of(here/f'ray{args.workers[-1]}'))
     note('speed', 'rows of ray equal to local', same, 'yes or no', args.n)
 
@@ -287,26 +290,35 @@ def equal_parts(found, size):
         yield Part(i, paths := next(parts, ()))
         if not paths: return
 
+class Apart(Sizes):
+    "A worker with a cache of its own, as on a machine of its own."
+    def settings(self): return dict(worker='Sizes')
+    def open(self):
+        os.environ['PETPOO_CACHE'] = tempfile.mkdtemp(dir=os.environ['PETPOO_CACHE'])
+        return super().open()
+
 def archive_runs(here, what, table, size):
-    "Map over photos in archives with both cuts."
+    "Map over photos in archives, with workers that share a cache and with workers that do not, and with both cuts."
     from unittest.mock import patch
     from petpoo.scale.mapping import map_images
-    from petpoo.scale.parts import Sizes
     from petpoo.scale.sources import cut
+    from scale import Apart # a worker must be in a module
+    ways = {'workers of one machine': (Sizes, cut), 'machines with a worker': (Apart, cut),
+            'machines with a worker, parts of 256': (Apart, equal_parts)}
     rows = []
-    for how, cutter in {'parts of 256': equal_parts, 'parts by archive': cut}.items():
-        for workers in (2, 4):
-            out = here/f'{what} {how} {workers}'
-            with patch('petpoo.scale.parts.cut', cutter), counted_bytes('.tar') as sent:
-                tally = map_images(table, Sizes(), out, workers=workers)
-            rows.append(rows_of(out))
+    for how, (worker, cutter) in ways.items():
+        for n in (2, 4):
+            name = f'{what} {how} {n}'
+            (cache := here/f'cache {name}').mkdir()
+            with (patch('petpoo.scale.parts.cut', cutter), patch.dict(os.environ, PETPOO_CACHE=str(cache)),
+                  counted_bytes('.tar') as sent): tally = map_images(table, worker(), here/name, workers=n)
+            rows.append(rows_of(here/name))
             text = f'{tally.total} parts, {tally.seconds:.0f} s, moto in the process of the driver'
-            times = sum(sent.values())/size
-            note('archives', f'{what}, {how}, {workers} workers: fetched', times, 'times all archives', len(table), text)
+            note('archives', f'{what}, {n} {how}: fetched', sum(sent.values())/size, 'times all archives', len(table), text)
     note('archives', f'{what}: rows equal', all(o.equals(rows[0]) for o in rows), 'yes or no', len(table))
 
 def archives(args, here):
-    "Bytes that workers fetch where a table names photos in archives at an address: equal parts, and parts by archive."
+    "Bytes that are fetched where a table names photos in archives at an address."
     from petpoo.sample.bucket import s3_for_tests
     from petpoo.storage import write_whole
     paths = photos_in(many_photos(here/'photos', 12_000))
@@ -368,7 +380,6 @@ def dispatch(args, here):
     "Parts a second that an engine hands out, with parts of one tiny photo."
     from PIL import Image
     from petpoo.scale.mapping import map_images
-    from petpoo.scale.parts import Sizes
     Image.new('RGB', (8, 8)).save(here/'tiny.png')
     for engine, n in (('ray', 200), ('local', 1000)):
         seen = []

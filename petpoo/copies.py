@@ -24,16 +24,25 @@ def copy_path(
     folder.mkdir(exist_ok=True)
     return folder/(hashlib.sha256(address.encode('utf-8', 'surrogateescape')).hexdigest()[:32] + '.copy')
 
+def _by_use(folder):
+    "Time of use, size and path of each copy, the last used first."
+    found = []
+    for o in (*folder.glob('*.tar'), *folder.glob('*.copy')):
+        with suppress(FileNotFoundError): # another process makes room
+            facts = o.stat()
+            found.append((facts.st_atime, facts.st_size, o))
+    return sorted(found, reverse=True)
+
 def remove_old_copies(
     folder: Path, # `archives` in the cache folder
     keep: Path, # the copy that stays in any case
+    room: int|None = None, # bytes of all copies; None: `MAX_COPIES`
 ):
     "Remove the least recently used copies beyond the limit."
-    found = [*folder.glob('*.tar'), *folder.glob('*.copy')]
     total = 0
-    for o in sorted(found, key=lambda o: o.stat().st_atime, reverse=True):
-        total += o.stat().st_size
-        if total > MAX_COPIES and o != keep: o.unlink(missing_ok=True)
+    for _, size, o in _by_use(folder):
+        total += size
+        if total > (MAX_COPIES if room is None else room) and o != keep: o.unlink(missing_ok=True)
 
 # %% ../nbs/00bb_copies.ipynb #c0b1e500
 @contextmanager
@@ -73,24 +82,27 @@ def ask_storage(
 ): # what the function returns
     "Ask about a file in a storage. Raises `OSError`, also for a web address."
     try: return ask(*_stored(path))
-    except (FileNotFoundError, PermissionError): raise
-    except Exception as e: raise OSError(5, first_line(e).removeprefix(f'{path} '), str(path)) from e
+    except (FileNotFoundError, IsADirectoryError, PermissionError): raise
+    except Exception as e:
+        raise OSError(5, first_line(e).removeprefix(f'{path} ').removeprefix('cannot be opened: '), str(path)) from e
 
 # %% ../nbs/00bb_copies.ipynb #c0b1e500
 _CHECKED: set = set() # addresses whose copies this process has compared with the storage
 _COPYING = threading.RLock()
 
 def _size_and_version(fs, there):
-    fs.invalidate_cache()
     return fs.info(there)['size'] or 0, fs.ukey(there)
 
 def _copy_from_storage(address):
     "Copy an archive from a storage, unless a copy of its version is there."
     size, version = ask_storage(address, _size_and_version)
-    if size > (room := min(MAX_COPIES, shutil.disk_usage(cache_dir()).free)):
+    folder = copy_path(address).parent
+    room = min(MAX_COPIES, shutil.disk_usage(folder).free + sum(taken for _, taken, _ in _by_use(folder)))
+    if size > room:
         raise PetpooError(f'{address} has {size >> 20:,} MiB, and the cache has room for {room >> 20:,}: '
                           'copy it to this machine, or set PETPOO_CACHE to a folder on another disk')
     def get(copy):
+        remove_old_copies(folder, copy, room - size)
         with atomic_path(copy) as part: ask_storage(address, lambda fs, there: fs.get_file(there, str(part)))
     keep_copy(address, version, get)
 
@@ -102,7 +114,9 @@ def local_copy(
     file = os.fspath(file)
     if not scheme_of(file): return file
     copy = copy_path(file)
+    def is_current(): return copy.exists() and (file in _CHECKED or _is_web(file))
+    if is_current(): return str(copy) # while another one is copied
     with _COPYING:
-        if not copy.exists() or file not in _CHECKED and not _is_web(file): _copy_from_storage(file)
+        if not is_current(): _copy_from_storage(file)
         _CHECKED.add(file)
     return str(copy)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from .copies import ask_storage, local_copy, remove_old_copies
 from .core import PetpooError, atomic_path, cache_dir, open_file, optional_import
 from .names import first_line
-from .storage import scheme_of
+from .storage import open_object, scheme_of
 
 # %% ../nbs/00b_places.ipynb #26f0bbfe
 _INSIDE = re.compile(r'(zip|tar|parquet)://(.+)::(?:file://)?(.+)', re.DOTALL)
@@ -222,7 +222,14 @@ def _parquet_bytes(place):
 # %% ../nbs/00b_places.ipynb #26532a60
 def _stored_bytes(path):
     def read(fs, there):
-        with fs.open(there, 'rb') as f: return f.read(MAX_MEMBER)
+        with open_object(fs, there) as f: return f.read(MAX_MEMBER)
+    return ask_storage(path, read)
+
+def _stored_size(path):
+    def read(fs, there):
+        facts = fs.info(there)
+        if facts['type'] == 'directory': raise IsADirectoryError(21, 'is a folder', there)
+        return facts['size']
     return ask_storage(path, read)
 
 # %% ../nbs/00b_places.ipynb #ebb225c0
@@ -248,7 +255,7 @@ def place_size(
 ) -> int: # bytes; of a photo inside another file at most `MAX_MEMBER`
     "The size of a photo. Raises `OSError` if it does not exist."
     if not is_fetched(path): return os.stat(path).st_size
-    if not place_of(path): return ask_storage(path, lambda fs, there: fs.size(there))
+    if not place_of(path): return _stored_size(path)
     with open_place(path) as f: return f.seek(0, os.SEEK_END)
 
 def is_place(

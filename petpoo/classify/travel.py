@@ -15,6 +15,7 @@ from ..core import PetpooError, atomic_folder, cache_dir, lock_path, optional_im
 from ..data.download import fetch
 from ..names import first_line, shown
 from ..progress import progress
+from ..storage import filesystem
 
 # %% ../../nbs/29d_travel.ipynb #e88992ee
 _ADDRESS = re.compile(r'([a-z][a-z0-9+.-]+)://[^?#*\s]+')
@@ -52,13 +53,6 @@ def _hub_token():
     return get_token() or ''
 
 # %% ../../nbs/29d_travel.ipynb #ebbadaeb
-def _file_system(address):
-    "fsspec's file system for an address, and the path in it."
-    fsspec = optional_import('fsspec', 'hub')
-    try: return fsspec.core.url_to_fs(address)
-    except ImportError as e: raise PetpooError(f'{shown(address)} needs another package: {first_line(e)}') from e
-    except Exception as e: raise PetpooError(f'{shown(address)} cannot be opened: {first_line(e)}') from e
-
 def _storage_error(address, e):
     "The error for anything that a file system raises."
     if isinstance(e, FileNotFoundError): return PetpooError(f'{shown(address)} does not exist')
@@ -81,7 +75,7 @@ def _copy_file(fs, path, file, most):
 # %% ../../nbs/29d_travel.ipynb #a61b3c53
 def _storage_reader(address):
     "A function that copies a file of a folder in a storage."
-    fs, path = _file_system(address)
+    fs, path = filesystem(address, 'hub')
     def read(name, file, most):
         try: _copy_file(fs, f'{path}/{name}', file, most)
         except PetpooError: raise
@@ -206,7 +200,7 @@ def _commit_bundle(folder, names, address):
 def _upload_bundle(folder, names, address):
     "Copy files into a folder of a storage."
     if _scheme(address) in ('http', 'https'): raise PetpooError(f'{shown(address)} can only be read: use hf://')
-    fs, path = _file_system(address)
+    fs, path = filesystem(address, 'hub')
     try:
         if fs.exists(f'{path}/config.json'): raise PetpooError(f'{shown(address)} holds a bundle: choose another place')
         for o in progress(names, what='uploading', unit=' files'): fs.put_file(str(folder/o), f'{path}/{o}')

@@ -11,7 +11,6 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from .options import (
     BUNDLE_HELP, HereOption, add_command, add_json_option, path_option, print_result, say, shell_word)
-from .networks import run_learner
 from .runs import CROSS_FITTED, read_settings, run_figures, run_images
 from ..core import PetpooError, check_here, nearest
 from ..names import count, few, shown
@@ -153,15 +152,14 @@ def export_command(
     if args.web: return _export_page(args, point)
     check_here(args.run_folder, '--out takes the folder of a run')
     vars(args).update(read_settings(run))
-    from petpoo.classify.export import export_bundle, load_weights
-    from petpoo.train.heads import load_cross_fitted
+    from petpoo.classify.export import FinishedNetwork, export_bundle
+    from petpoo.train.folds import read_cross_fitted
     table, classes, notes = run_images(run, args)
     _check_positive(point, classes)
     for note in notes: say(note)
-    learn = load_weights(run_learner(args, table, classes), run/'bundle')
-    if args.cross_validate: load_cross_fitted(learn, run/CROSS_FITTED)
-    clf = export_bundle(learn, out, run_figures(run), operating_point=point, eight_bit=args.eight_bit,
-                        weights=args.weights)
+    asked = read_cross_fitted(run/CROSS_FITTED, len(classes)) if args.cross_validate else None
+    clf = export_bundle(FinishedNetwork(run/'bundle', table, asked), out, run_figures(run), operating_point=point,
+                        eight_bit=args.eight_bit, weights=args.weights)
     say(_summary(clf), 0)
     print_result(args, dict(bundle=str(clf.folder), figures=clf.config['figures']))
 

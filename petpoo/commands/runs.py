@@ -53,13 +53,12 @@ def _split(args, table):
     return split, [o for o in notes if not (args.cross_validate and o.startswith('No image in valid: '))]
 
 def _features_first(args, table, run):
-    "Let an engine compute the features of a packaged body, and so check the images."
-    from petpoo.commands.features import features_on_engine
-    from petpoo.train.ahead import packaged_input
-    from petpoo.train.packaged import packaged_graph
-    if args.recipe == 'baseline' or not (found := packaged_input(args.arch, args.size, args.resize)): return
+    "Let an engine compute the features of a pretrained body, and so check the images."
+    from petpoo.commands.features import features_on_engine, pretrained_body
+    if args.recipe == 'baseline': return
     beside = run.resolve().with_name(f'{run.resolve().name}-features')
-    features_on_engine(table['path'], lambda: packaged_graph(args.arch), *found, beside, args.engine, args.address)
+    body = pretrained_body(args.arch, args.size, args.resize)
+    features_on_engine(table['path'], *body, beside, args.engine, args.address)
 
 def load_images(
     args: Namespace, # settings of a run

@@ -18,15 +18,23 @@ from .sources import Part
 _STORE = 128 << 20 # bytes of shared memory for paths and reports; no pixels go through it
 _TRIES = 3 # Ray allows a start 30 seconds, which is too little on a busy machine
 
+@contextmanager
+def _modules_for_children():
+    "Processes that start while the block runs find the modules that this one finds."
+    before = os.environ.get('PYTHONPATH')
+    os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, sys.path))
+    try: yield
+    finally:
+        if before is None: del os.environ['PYTHONPATH']
+        else: os.environ['PYTHONPATH'] = before
+
 def _start_ray(ray, address, n):
     "Connect to a cluster, or start Ray on this machine."
     options = dict(address=address or 'local', log_to_driver=False, logging_level='CRITICAL')
-    if not address: # a cluster has petpoo installed
-        modules = dict(PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
-        options |= dict(num_cpus=n + 2, include_dashboard=False, object_store_memory=_STORE,
-                        runtime_env=dict(env_vars=modules))
+    if not address: options |= dict(num_cpus=n + 2, include_dashboard=False, object_store_memory=_STORE)
     for left in reversed(range(1 if address else _TRIES)):
-        try: return ray.init(**options)
+        try:
+            with _modules_for_children(): return ray.init(**options)
         except Exception as e:
             ray.shutdown()
             where = f'no Ray cluster at {address}' if address else 'Ray does not start'

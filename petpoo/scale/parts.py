@@ -15,6 +15,7 @@ from textwrap import shorten
 import petpoo
 from ..core import PetpooError, optional_import
 from ..names import count, few, first_line, shown
+from ..places import place_of
 from .reading import Photo, in_groups, read_photos
 from .sources import CUT, PART, Part, cut, entries
 from ..storage import join, names_in, read_bytes, remove, write_whole
@@ -106,8 +107,9 @@ def _part_rows(work, part, note):
 def error_kind(
     row: dict, # with `path` and `error`
 ) -> str: # such as 'does not exist'
-    "What went wrong, without the name of the photo."
-    text = shown(row['error']).removeprefix(shown(row['path'])).strip()
+    "What went wrong, without the name of the photo or of its archive."
+    text, place = shown(row['error']), place_of(row['path'])
+    for o in (row['path'], place.file if place else ''): text = text.removeprefix(shown(o)).strip()
     return shorten(text.partition(':')[0].partition(';')[0], 80, placeholder=' ...')
 
 @dataclass

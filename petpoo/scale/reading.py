@@ -8,11 +8,12 @@ __all__ = ['GROUP', 'Photo', 'read_photos', 'in_groups']
 # %% ../../nbs/34b_reading.ipynb #5a46a4b7
 import io, os, tarfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from functools import lru_cache
 from itertools import groupby, islice
 from typing import NamedTuple
-from ..core import PetpooError, optional_import, temporary_folder
+from ..copies import local_copy
+from ..core import PetpooError, optional_import
+from ..data.download import fetch_archive
 from ..data.files import is_system
 from ..decode import MAX_BYTES, SUFFIXES
 from ..names import file_name, first_line
@@ -44,39 +45,42 @@ def _fetch_error(name, e):
 # %% ../../nbs/34b_reading.ipynb #a995161b
 GROUP = 16 # photos that are fetched together and kept in memory
 
-def _fetch_group(names):
-    "Photos at addresses of one scheme."
-    fs, _ = filesystem(names[0])
+def _content_of(fs, there, data):
+    "What a storage answered; no bytes for an empty object, of which it refuses any range."
+    if not isinstance(data, Exception) or isinstance(data, FileNotFoundError): return data
+    try: facts = fs.info(there)
+    except Exception: return data
+    return b'' if facts['type'] == 'file' and facts['size'] == 0 else data
+
+def _fetch_group(fs, names):
+    "Photos at addresses of one file system."
     there = [fs._strip_protocol(o) for o in names]
     found = fs.cat_ranges(there, [0]*len(names), [MAX_BYTES + 1]*len(names), on_error='return')
+    found = [_content_of(fs, o, data) for o, data in zip(there, found)]
     return [Photo(o, error=_fetch_error(o, data)) if isinstance(data, Exception) else Photo(o, _Fetched(o, data))
             for o, data in zip(names, found)]
 
 # %% ../../nbs/34b_reading.ipynb #e3af2a23
-class _Copy:
-    "A file from an address, on this machine as long as this object exists."
-    def __init__(self, address):
-        fs, there = filesystem(address)
-        self.folder = ExitStack()
-        self.path = os.path.join(self.folder.enter_context(temporary_folder('copies')), file_name(address))
-        with clear_errors(address): fs.get_file(there, self.path)
-    def __del__(self): self.folder.close()
-
-_copy_of = lru_cache(2)(_Copy)
+_copy_from_web = lru_cache(100)(fetch_archive) # asks the server once
 
 def _in_archive(name):
     "A photo inside an archive."
-    place = place_of(name)
-    if not scheme_of(place.file): return Photo(name, name)
-    try: return Photo(name, str(place._replace(file=_copy_of(place.file).path)))
-    except Exception as e: return Photo(name, error=_fetch_error(name, e))
+    archive = place_of(name).file
+    try:
+        if scheme_of(archive) in ('http', 'https'): _copy_from_web(archive)
+        local_copy(archive)
+    except (PetpooError, OSError) as e: return Photo(name, error=_fetch_error(name, e))
+    return Photo(name, name)
 
 # %% ../../nbs/34b_reading.ipynb #4108eb53
+def _file_system(name):
+    "Of an address, such as that of an Azure account; None for what is read here."
+    return filesystem(name)[0] if scheme_of(name) else None
+
 def _single_photos(names):
-    for scheme, group in groupby(names, scheme_of):
-        group = iter(group)
+    for fs, group in groupby(names, _file_system):
         while some := list(islice(group, GROUP)):
-            if scheme: yield from _fetch_group(some)
+            if fs: yield from _fetch_group(fs, some)
             else: yield from (_in_archive(o) if place_of(o) else Photo(o, o) for o in some)
 
 # %% ../../nbs/34b_reading.ipynb #32f7a1ae

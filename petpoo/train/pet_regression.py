@@ -18,7 +18,7 @@ from ..names import OUTPUTS
 from .evidence import GROUPS, Evidence, neighbours_of, to_names
 from .folds import fold_numbers, fold_rows
 from .plain_regression import Photos, ask, fit_copies
-from .regression import EPSILON, fit_logistic, fit_standardised, kept_in_memory
+from .regression import EPSILON, fit_logistic, fit_standardised, kept
 from .vectors import thousands
 
 # %% ../../nbs/13_pet_regression.ipynb #db0dd5ed
@@ -141,7 +141,7 @@ def _fit_species(self: PetRegression, photos, is_cat):
             done += len(x)
             yield x
     balanced = n/2/np.bincount(is_cat)[is_cat.astype(int)]
-    passes = kept_in_memory(features, n*(photos.x.shape[2] + 1))
+    passes = kept(features, n*(photos.x.shape[2] + 1))
     _, coef, constant = fit_logistic(passes, is_cat, balanced, prior=1/(C*n), max_iter=1000, tol=1e-4)
     coef, constant = (coef[1] - coef[0]).astype(np.float32), constant[1] - constant[0]
     self.species_weight, self.trust, self.species_bias = coef[:-1], float(coef[-1])*_LEEWAY, float(constant)
