@@ -16,16 +16,20 @@ RESULTS = Path(__file__).parent.parent/'results'/'scale.csv'
 BODY = 'tf_efficientnet_lite2'
 COLUMNS = ['part', 'what', 'value', 'unit', 'n', 'note', 'processor', 'cores']
 
+def append_row(file, columns, row):
+    "Append a row to a CSV file; a new one gets the names of the columns first."
+    new = not file.exists()
+    with open(file, 'a', newline='') as f:
+        writer = csv.writer(f, lineterminator='\n')
+        if new: writer.writerow(columns)
+        writer.writerow(row)
+
 def note(part, what, value, unit, n, text=''):
     "Print a figure, and append it to the results."
     facts = environment(())
     row = [part, what, f'{value:.4g}', unit, n, text, facts['processor'], facts['cores']]
     print(*row[:6], flush=True)
-    new = not RESULTS.exists()
-    with open(RESULTS, 'a', newline='') as f:
-        writer = csv.writer(f, lineterminator='\n')
-        if new: writer.writerow(COLUMNS)
-        writer.writerow(row)
+    append_row(RESULTS, COLUMNS, row)
 
 def photos_in(folder): return sorted(str(o) for o in Path(folder).rglob('*') if o.suffix.lower() in SUFFIXES)
 

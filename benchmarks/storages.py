@@ -6,7 +6,7 @@ needs petpoo[scale,parquet,hub] and, for s3, moto[server]; for gs, gcsfs and gcp
 npm package azurite. It starts the servers itself, on 127.0.0.1. They hold small pictures that it draws, the packaged
 classifier and what petpoo writes. No check measures a network or a provider's own limits, and Google's emulator lists
 all objects on one page. Appends to results/storages.csv: the seconds of each check, or why it failed."""
-import argparse, base64, contextlib, csv, io, os, subprocess, tarfile, tempfile, threading, time, zipfile
+import argparse, base64, contextlib, io, os, subprocess, tarfile, tempfile, threading, time, zipfile
 from http.server import HTTPServer
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from PIL import Image
 from petpoo.core import PetpooError, environment, start_python
 from petpoo.scale.parts import error_kind
 from petpoo.storage import filesystem, names_in, open_anywhere, read_bytes, remove, stream_files, write_whole
+from scale import append_row
 
 RESULTS = Path(__file__).parent.parent/'results'/'storages.csv'
 COLUMNS = ['storage', 'what', 'value', 'unit', 'note', 'versions', 'processor', 'cores']
@@ -27,11 +28,7 @@ def note(storage, what, value, unit, text=''):
     facts = environment(())
     row = [storage, what, f'{value:.3g}', unit, text, versions, facts['processor'], facts['cores']]
     print(*row[:5], flush=True)
-    new = not RESULTS.exists()
-    with open(RESULTS, 'a', newline='') as f:
-        writer = csv.writer(f, lineterminator='\n')
-        if new: writer.writerow(COLUMNS)
-        writer.writerow(row)
+    append_row(RESULTS, COLUMNS, row)
 
 @contextlib.contextmanager
 def s3(args, here):

@@ -90,6 +90,7 @@ def _in_file(features):
         for x in features():
             file.write(x.data)
             shapes.append(x.shape)
+        file.flush()
     except OSError as e:
         raise PetpooError(f'the features do not fit on the disk ({e.strerror}): free some space, or set PETPOO_CACHE '
                           'to a folder on another disk') from e
