@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['scheme_of', 'filesystem', 'join', 'clear_errors', 'open_object', 'open_anywhere', 'read_bytes', 'write_whole',
-           'remove', 'names_in', 'stream_files', 'check_writable', 'output_folder', 'output_file']
+           'remove', 'remove_folder', 'is_file', 'names_in', 'stream_files', 'check_writable', 'output_folder',
+           'output_file']
 
 # %% ../nbs/00ba_storage.ipynb #1e7d0661
-import logging, os, re, tempfile
+import logging, os, re, shutil, tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from .core import PetpooError, atomic_path, open_file, optional_import, temporary_folder
@@ -41,16 +42,17 @@ def filesystem(
 
 # %% ../nbs/00ba_storage.ipynb #b1900a7f
 def join(
-    folder: str, # a path or an address
+    folder: str|Path, # a path or an address
     name: str, # of a file in it
 ) -> str:
     "The path of a file in a folder."
+    folder = os.fspath(folder)
     return f'{folder.rstrip("/")}/{name}' if scheme_of(folder) else os.path.join(folder, name)
 
 # %% ../nbs/00ba_storage.ipynb #30452495
 @contextmanager
 def clear_errors(
-    path: str, # that the block uses
+    path: str|Path, # that the block uses
     what: str = 'cannot be read', # the action that failed
 ):
     "Raise a `PetpooError` in place of any exception of a storage library."
@@ -72,15 +74,15 @@ def open_object(
     return f
 
 def open_anywhere(
-    path: str, # a file, here or at an address
+    path: str|Path, # a file, here or at an address
 ): # a binary file object
     "Open a file to read it. Raises `PetpooError` if it does not exist or cannot be read."
     with clear_errors(path):
         if not scheme_of(path): return open_file(path)
-        return open_object(*filesystem(path))
+        return open_object(*filesystem(os.fspath(path)))
 
 def read_bytes(
-    path: str, # a file, here or at an address
+    path: str|Path, # a file, here or at an address
 ) -> bytes:
     "The content of a file. Raises `PetpooError` if it does not exist or cannot be read."
     with open_anywhere(path) as f, clear_errors(path): return f.read()
@@ -106,14 +108,32 @@ def remove(
         fs, there = filesystem(path)
         with suppress(FileNotFoundError): fs.rm_file(there)
 
+def remove_folder(
+    folder: str|Path, # a path or an address
+):
+    "Remove a folder, and all that is in it, if it exists."
+    with clear_errors(folder, 'cannot be removed'), suppress(FileNotFoundError):
+        if not scheme_of(folder): return shutil.rmtree(folder)
+        fs, there = filesystem(os.fspath(folder))
+        fs.rm(there, recursive=True)
+
 # %% ../nbs/00ba_storage.ipynb #da4d4827
+def is_file(
+    path: str|Path, # a path or an address
+) -> bool:
+    "Is there a file?"
+    with clear_errors(path):
+        if not scheme_of(path): return os.path.isfile(path)
+        fs, there = filesystem(os.fspath(path))
+        return fs.isfile(there)
+
 def names_in(
-    folder: str, # a path or an address
+    folder: str|Path, # a path or an address
 ) -> list[str]: # sorted; empty if there is no such folder
     "The names of the files and folders directly in a folder."
     with clear_errors(folder):
         if not scheme_of(folder): return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-        fs, there = filesystem(folder)
+        fs, there = filesystem(os.fspath(folder))
         try: found = fs.ls(there, detail=False)
         except FileNotFoundError: return []
         return sorted({o.rstrip('/').rpartition('/')[2] for o in found if o.rstrip('/') != there.rstrip('/')})
@@ -198,19 +218,17 @@ def _obstacle(path):
     return ''
 
 def check_writable(
-    out: str|Path, # a folder of this machine, which need not exist
+    out: str|Path, # a folder, here or at an address; it need not exist
 ):
     "Raise `PetpooError` unless files can be written into a folder."
+    if scheme_of(out):
+        mark = join(out, '.petpoo')
+        write_whole(mark, b'')
+        return remove(mark)
     why = _obstacle(Path(os.path.abspath(out)))
     if why: raise PetpooError(f'cannot write {out}: {why}; choose another place')
 
 # %% ../nbs/00ba_storage.ipynb #4bba9ffe
-def _check_writes(folder):
-    "Raise `PetpooError` unless files can be written to an address."
-    mark = join(folder, '.petpoo')
-    write_whole(mark, b'')
-    remove(mark)
-
 def _upload(file, address):
     with clear_errors(address, 'cannot be written'):
         fs, there = filesystem(address)
@@ -220,15 +238,16 @@ def _upload(file, address):
 @contextmanager
 def output_folder(
     out: str|Path, # a folder, here or at an address
+    known=(), # names of files and folders that may be at the address already
 ): # yields the path of a folder on this machine
     "A folder to fill: `out`, or a temporary one that is copied to the address at the end. Raises `PetpooError`."
     out = os.fspath(out)
+    if scheme_of(out) and {*names_in(out)} - {*known}:
+        raise PetpooError(f'{out} holds files: choose a new or an empty folder')
+    check_writable(out)
     if not scheme_of(out):
-        check_writable(out)
         yield Path(out)
         return
-    if names_in(out): raise PetpooError(f'{out} holds files: choose a new or an empty folder')
-    _check_writes(out)
     with temporary_folder('output') as tmp:
         yield tmp
         for file in stream_files(str(tmp)): _upload(file, join(out, Path(file).relative_to(tmp).as_posix()))
@@ -236,7 +255,7 @@ def output_folder(
 # %% ../nbs/00ba_storage.ipynb #03e51fae
 @contextmanager
 def output_file(
-    out: str|Path, # a file, here or at an address
+    out: str|Path, # a file, here or at an address; its folder is created if necessary
 ): # yields the path of a file on this machine to write to
     "What the block writes becomes `out` if no error is raised. Raises `PetpooError` if it cannot be written."
     out = os.fspath(out)
@@ -246,7 +265,7 @@ def output_file(
         with atomic_path(out) as tmp: yield tmp
         return
     folder, _, name = out.rpartition('/')
-    _check_writes(folder)
+    check_writable(folder)
     with temporary_folder('output') as tmp:
         yield tmp/name
         _upload(tmp/name, out)

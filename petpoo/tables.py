@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from fastcore.basics import chunked
-from .core import PetpooError, atomic_path, open_file
+from .core import PetpooError, open_file
 from .names import count, few
-from .storage import open_anywhere, scheme_of
+from .storage import open_anywhere, output_file, scheme_of
 
 # %% ../nbs/00e_tables.ipynb #622a11fd
 def _unreadable(path, as_what, e):
@@ -107,13 +107,13 @@ def read_csv(
 # %% ../nbs/00e_tables.ipynb #e0557957
 def write_csv(
     table: pd.DataFrame, # its index is not written
-    path: str|Path, # the file, written whole or not at all
+    path: str|Path, # the file, here or at an address, written whole or not at all
     float_format: str|None = None, # such as '%.6g'; None: enough digits to restore the number
 ):
     "Write a table so that `read_csv` returns every text unchanged."
     text = table.select_dtypes(object)
     odd = any(text[o].astype(str).str.contains(r'\r|^\s|\s$').any() for o in text)
     quoting = csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL
-    with atomic_path(path) as p:
+    with output_file(path) as p:
         table.to_csv(p, index=False, float_format=float_format, errors='surrogateescape', lineterminator='\n',
                      quoting=quoting)

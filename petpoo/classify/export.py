@@ -157,12 +157,11 @@ def _first_config(network, figures):
 class FinishedNetwork:
     "The network of a bundle, for `export_bundle` to write another one."
     def __init__(self,
-        folder: str|Path, # the bundle
+        clf: Classifier, # the bundle, loaded
         table: pd.DataFrame, # its images
         asked: dict|None = None, # what its head said of images that it was not fitted to, see `petpoo.train.folds`
     ):
-        self.clf, self.table, self.asked = Classifier(folder), table, asked
-        config = self.clf.config
+        self.clf, self.table, self.asked, config = clf, table, asked, clf.config
         self.arch, self.neighbours = config['arch'], config.get('neighbours') or []
         self.score = PET if self.neighbours else ENERGY
         self.spec = InputSpec(**{o.name: config[o.name] for o in fields(InputSpec)})

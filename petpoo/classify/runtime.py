@@ -7,6 +7,7 @@ __all__ = ['ENGINES', 'OnnxRuntime', 'OpenVino', 'vouch', 'make_engine', 'measur
 
 # %% ../../nbs/29a_runtime.ipynb #f0dce60a
 import contextlib, hashlib, json, math, os, subprocess, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 import petpoo
@@ -72,9 +73,11 @@ class OnnxRuntime:
 def _compile_model(ov, file, graph, threads, at_once):
     hint = dict(PERFORMANCE_HINT='THROUGHPUT', NUM_STREAMS=at_once) if at_once > 1 else dict(PERFORMANCE_HINT='LATENCY')
     options = dict(hint, INFERENCE_NUM_THREADS=threads)
-    try:
+    def compile_it():
         core = ov.Core()
         return core.compile_model(core.read_model(graph), 'CPU', options)
+    try:
+        with ThreadPoolExecutor(1) as own_thread: return own_thread.submit(compile_it).result()
     except Exception as e:
         version, why = installed_version('openvino'), first_line(e)
         raise PetpooError(f'{file} is not a model that OpenVINO {version} can load: {why}') from e

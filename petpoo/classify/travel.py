@@ -15,7 +15,7 @@ from ..core import PetpooError, atomic_folder, cache_dir, lock_path, optional_im
 from ..data.download import fetch
 from ..names import first_line, shown
 from ..progress import progress
-from ..storage import filesystem
+from ..storage import filesystem, is_file
 
 # %% ../../nbs/29d_travel.ipynb #e88992ee
 _ADDRESS = re.compile(r'([a-z][a-z0-9+.-]+)://[^?#*\s]+')
@@ -172,6 +172,15 @@ def _current(address, home):
 # %% ../../nbs/29d_travel.ipynb #029b5f4c
 _COMMIT = re.compile(r'hf://.*@[0-9a-f]{40}')
 
+def _bundle_of_run(address):
+    "The address of the bundle of a run in a storage; '' if there is none."
+    if _scheme(address) in ('hf', 'http', 'https'): return ''
+    bundle = f'{address}/bundle'
+    if _copies(_home_of(bundle)): return bundle
+    with suppress(PetpooError):
+        if is_file(f'{bundle}/config.json'): return bundle
+    return ''
+
 def fetch_bundle(
     address: str, # hf://OWNER/NAME, hf://OWNER/NAME@REVISION, https://..., s3://... or another that fsspec reads
     checksum: str = '', # of its config.json; a copy in the cache that has it is not compared with the address
@@ -181,7 +190,11 @@ def fetch_bundle(
     home = _home_of(address)
     known = [home/checksum[:16]] if checksum else _copies(home)[:1] if _COMMIT.fullmatch(address) else []
     if known and known[0].exists(): return known[0]
-    with _alone(home): return _current(address, home)
+    try:
+        with _alone(home): return _current(address, home)
+    except PetpooError:
+        if bundle := _bundle_of_run(address): return fetch_bundle(bundle, checksum)
+        raise
 
 # %% ../../nbs/29d_travel.ipynb #9b7d71f9
 def _commit_bundle(folder, names, address):

@@ -12,9 +12,9 @@ from pathlib import Path
 from .options import (
     BUNDLE_HELP, HereOption, add_command, add_json_option, path_option, print_result, say, shell_word)
 from .runs import CROSS_FITTED, read_settings, run_figures, run_images
-from ..core import PetpooError, check_here, nearest
+from ..core import PetpooError, nearest
 from ..names import count, few, shown
-from ..storage import check_writable
+from ..storage import check_writable, join
 
 # %% ../../nbs/50d_bundles.ipynb #b0b3ecf5
 def _answer_rule(point):
@@ -144,22 +144,23 @@ def export_command(
     args: Namespace, # see `petpoo export --help`
 ):
     "Write another bundle from a finished run, a bundle as a page, or a copy of a bundle elsewhere."
-    point, run = _wanted_point(args), Path(args.run_folder)
+    point, run = _wanted_point(args), args.run_folder
     if args.to: return _publish(args, point)
     out = Path(args.web or args.out)
     if os.path.lexists(out): raise PetpooError(f'{out} exists: choose another --{"web" if args.web else "out"}')
     check_writable(out)
     if args.web: return _export_page(args, point)
-    check_here(args.run_folder, '--out takes the folder of a run')
     vars(args).update(read_settings(run))
     from petpoo.classify.export import FinishedNetwork, export_bundle
+    from petpoo.learner import load_classifier
     from petpoo.train.folds import read_cross_fitted
     table, classes, notes = run_images(run, args)
     _check_positive(point, classes)
     for note in notes: say(note)
-    asked = read_cross_fitted(run/CROSS_FITTED, len(classes)) if args.cross_validate else None
-    clf = export_bundle(FinishedNetwork(run/'bundle', table, asked), out, run_figures(run), operating_point=point,
-                        eight_bit=args.eight_bit, weights=args.weights)
+    asked = read_cross_fitted(join(run, CROSS_FITTED), len(classes)) if args.cross_validate else None
+    finished = FinishedNetwork(load_classifier(run), table, asked)
+    clf = export_bundle(finished, out, run_figures(run), operating_point=point, eight_bit=args.eight_bit,
+                        weights=args.weights)
     say(_summary(clf), 0)
     print_result(args, dict(bundle=str(clf.folder), figures=clf.config['figures']))
 

@@ -12,7 +12,6 @@ from .options import (
     DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, layout_options, path_option,
     print_result, say, say_written, shell_word)
 from .features import features_on_engine
-from ..core import check_here
 from ..names import count, few
 from ..storage import join, output_folder, scheme_of
 
@@ -27,12 +26,12 @@ def _measured_checksums(found):
     "Image -> SHA-256 of its content, as it was measured."
     return dict(zip(found.table['path'], found.measures['sha256']))
 
-def _compute_features_on(args, table, checksums, out):
+def _compute_features_on(args, table, checksums):
     "Put the features into the cache, from several processes or a cluster."
     from petpoo.train.ahead import packaged_input
     from petpoo.train.packaged import packaged_graph
     spec, key = packaged_input(_BODY)
-    features_on_engine(table['path'], lambda: packaged_graph(_BODY), spec, key, out/'features', args.engine,
+    features_on_engine(table['path'], lambda: packaged_graph(_BODY), spec, key, join(args.out, 'features'), args.engine,
                        args.address, checksums)
 
 def _good_images(found):
@@ -129,13 +128,15 @@ def _say_measured(tally):
     from petpoo.scale.mapping import as_summary
     if tally.ended: say(f'Measured {as_summary(tally)}')
 
-def _measure_with_engine(args, table, out):
+def _measure_with_engine(args, table):
     "Measures and miniatures from several processes, if that was asked for or photos are in a storage; else None."
     paths = table['path'].drop_duplicates().tolist()
     engine = args.engine or 'local'*any(map(scheme_of, paths))
     if not engine: return None
     from petpoo.scale.measuring import measure_at_scale
-    return measure_at_scale(paths, out/'measures', engine, args.workers, args.address, _say_measured)
+    return measure_at_scale(paths, join(args.out, 'measures'), engine, args.workers, args.address, _say_measured)
+
+_RESUMED = 'measures', 'features' # an interrupted command leaves these
 
 def _audit_into(out, args):
     "Look for problems, and write what was found into a folder of this machine."
@@ -144,11 +145,11 @@ def _audit_into(out, args):
     table = read_table(args.data, **layout_options(args))
     for note in table.attrs.get('notes', []): say(note)
     if args.labels and not args.engine: _begin_with_features(table)
-    measured = _measure_with_engine(args, table, out)
+    measured = _measure_with_engine(args, table)
     found, features = audit(table, measured=measured), None
     if args.labels:
         known, checksums = _good_images(found), _measured_checksums(found)
-        if args.engine: _compute_features_on(args, known, checksums, out)
+        if args.engine: _compute_features_on(args, known, checksums)
         vectors = _features_of(known, checksums)
         found = _find_wrong_labels(found, known, vectors)
         features = _for_all(vectors, found.table, known['path'])
@@ -162,8 +163,7 @@ def audit_command(
     args: Namespace, # see `petpoo audit --help`
 ):
     "Look for problems in the images, and write a report and a cleaning list."
-    if args.engine: check_here(args.out, '--engine resumes in a folder of this machine: audit here, then copy it')
-    with output_folder(args.out) as out: found = _audit_into(out, args)
+    with output_folder(args.out, _RESUMED) as out: found = _audit_into(out, args)
     say_written(args.out, _AUDIT_FILES)
     print(f'Next: look at {join(args.out, "report.html")}, then {_next_command(args.out)}', flush=True)
     counts = dict(zip(found.summary.kind, map(int, found.summary['count'])))
@@ -184,8 +184,8 @@ def audit_parser(
         'petpoo audit s3://bucket/pets --out pets-audit')
     p.add_argument('data', type=path_option, help=DATA_HELP)
     p.add_argument('--out', type=path_option, default='audit',
-                   help='folder, here or (without --engine) at an address, for the report, the issues and the '
-                        'cleaning list (default: ./audit)')
+                   help='folder, here or at an address, for the report, the issues and the cleaning list '
+                        '(default: ./audit)')
     p.add_argument('--labels', action='store_true',
                    help='also look for wrong labels, with a cross-validated model (a minute or two for 4,000 images), '
                         'and draw a map of the photos')

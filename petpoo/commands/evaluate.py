@@ -15,7 +15,7 @@ from petpoo.commands.options import (
 from .photos import photos_in
 from ..core import PetpooError, nearest
 from ..names import count, few
-from ..storage import output_folder, scheme_of
+from ..storage import is_file, join, output_folder, scheme_of
 
 # %% ../../nbs/50c_evaluate.ipynb #4551238d
 def _held_out(table):
@@ -97,14 +97,16 @@ def _read_or_predict(clf, data, how):
     return preds, [f'Predictions read from {data}; no photo was predicted again'], _no_rows(clf)
 
 # %% ../../nbs/50c_evaluate.ipynb #28a02ff6
-def _run_table(clf):
-    "The predictions.csv of the run that a classifier belongs to; it need not exist."
-    return (clf.folder.parent if clf.folder.name == 'bundle' else clf.folder)/'predictions.csv'
+def _run_table(bundle, clf):
+    "The predictions.csv of the run that a classifier belongs to, here or in a storage; it need not exist."
+    if scheme_of(bundle) not in ('', 'hf', 'http', 'https'):
+        return join(bundle.rstrip('/').removesuffix('/bundle'), 'predictions.csv')
+    return str((clf.folder.parent if clf.folder.name == 'bundle' else clf.folder)/'predictions.csv')
 
 def _labelled_data(args, clf):
     "What a command evaluates; empty if only unknown photos are measured."
-    table = _run_table(clf)
-    if args.data or table.exists(): return args.data or str(table)
+    table = _run_table(args.bundle, clf)
+    if args.data or is_file(table): return args.data or table
     if args.unknown: return ''
     raise PetpooError(f'{table} does not exist: give labelled photos, petpoo evaluate {args.bundle} PHOTOS')
 

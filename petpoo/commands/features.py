@@ -6,7 +6,7 @@
 __all__ = ['pretrained_body', 'features_on_engine']
 
 # %% ../../nbs/50ba_train_features.ipynb #d526f582
-import hashlib, json, shutil
+import hashlib, json, os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from typing import Any
 from fastcore.basics import chunked
 from .options import say
 from ..names import count
+from ..storage import join, remove_folder, scheme_of, write_whole
 
 # %% ../../nbs/50ba_train_features.ipynb #e1fd7e0f
 def _missing(paths, known, body, cache):
@@ -30,8 +31,7 @@ def _missing(paths, known, body, cache):
 def _worker_for(graph, spec, key, file):
     "Copy the graph of the body to a file, for workers anywhere."
     from petpoo.scale.features import BodyWorker
-    file.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(graph, file)
+    write_whole(file, Path(graph).read_bytes())
     return BodyWorker(file, key, spec.size, spec.resize, spec.mean, spec.std)
 
 # %% ../../nbs/50ba_train_features.ipynb #361c1744
@@ -75,7 +75,8 @@ def features_on_engine(
     graph: Callable, # returns the ONNX file of the body, see `petpoo.train.bodies.body_graph`
     spec, # anything with `size`, `resize`, `mean` and `std`: how images are prepared for it
     key: str, # of the body and of this preparation, from `petpoo.train.vectors.key_of_body`
-    folder: Path, # for what is computed, on storage that all machines share; removed at the end
+    folder: str|Path, # for what is computed, on storage that all machines share, here or at an address; removed at the
+                      # end
     engine: str, # 'local' or 'ray'
     address: str = '', # of a Ray cluster
     known: dict|None = None, # image -> checksum, as far as it is known
@@ -85,11 +86,12 @@ def features_on_engine(
     from petpoo.train.vectors import FeatureCache
     cache = FeatureCache()
     paths = _missing(list(dict.fromkeys(paths)), known or {}, key, cache)
-    if len(paths) <= _HANDFUL: return
+    if len(paths) <= _HANDFUL: return remove_folder(folder) # of an earlier attempt
+    folder = folder if scheme_of(folder) else os.path.abspath(folder)
     say(f'Computing the features of {count(len(paths), "image")} with --engine {engine}')
-    worker = _worker_for(graph(), spec, key, Path(folder).absolute()/'body.onnx')
+    worker = _worker_for(graph(), spec, key, join(folder, 'body.onnx'))
     facts = '\0'.join([json.dumps(worker.settings()), *paths])
     name = hashlib.sha256(facts.encode('utf-8', 'surrogateescape')).hexdigest()[:16]
-    blocks = map_features(paths, worker, Path(folder).absolute()/name, engine, address=address, tell=_say_computed)
+    blocks = map_features(paths, worker, join(folder, name), engine, address=address, tell=_say_computed)
     _store(cache, blocks, worker.key, len(paths))
-    shutil.rmtree(folder)
+    remove_folder(folder)

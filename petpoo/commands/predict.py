@@ -15,19 +15,22 @@ from .photos import find_photos, photo_of
 from ..classify.prediction import Prediction
 from ..core import PetpooError
 from ..decode import SUFFIXES
+from ..image import is_address
 from ..names import count, percent, shown
 from ..places import is_place, place_of
 from ..progress import progress
-from ..storage import output_file, scheme_of
+from ..storage import is_file, join, output_file, scheme_of
 
 # %% ../../nbs/50d_predict.ipynb #b46687a2
 _MARKS = ('bundle/config.json',), ('config.json', 'model.onnx'), ('settings.json', 'table.csv') # a run, a bundle, a run
 
 # %% ../../nbs/50d_predict.ipynb #636a0a17
 def _is_classifier(word):
-    "Does a word name a classifier?"
+    "Does a word name a classifier? A storage is asked for its files; a web address names a photo."
     if word in ('packaged', 'latest'): return True
-    return any(all(os.path.isfile(os.path.join(word, o)) for o in names) for names in _MARKS)
+    if is_address(word) or os.path.splitext(word)[1].lower() in SUFFIXES: return False
+    if scheme_of(word) == 'hf': return not word.startswith(('hf://datasets/', 'hf://spaces/'))
+    return any(all(is_file(join(word, o)) for o in names) for names in _MARKS)
 
 # %% ../../nbs/50d_predict.ipynb #8fbf8971
 def _may_be_photo(word):

@@ -11,12 +11,13 @@ from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from .options import (
-    DATA_HELP, HereOption, add_command, add_engine_options, add_json_option, add_layout_options, count_option,
+    DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, count_option,
     path_option, positive_option, print_result, say, say_written, seed_option, share_option, size_option)
 from .features import features_on_engine
-from .runs import CROSS_FITTED, resume_run, run_contents, run_figures, start_run
-from ..core import PetpooError, atomic_path
+from .runs import CROSS_FITTED, FEATURES_FOLDER, resume_run, run_contents, run_figures, start_run
+from ..core import PetpooError
 from ..names import count, few
+from ..storage import join, names_in, output_file, output_folder, write_whole
 
 # %% ../../nbs/50b_train.ipynb #c2269c5a
 def _compute_features(network):
@@ -99,8 +100,9 @@ def _fine_tune(learn, recipe, epochs, saver):
 def _fit_rest(learn, run, recipe, epochs, best, resume):
     "Fine-tune with checkpoints, and print a line for each epoch; returns the history."
     from petpoo.train.checkpoints import Checkpoint
-    resume = resume and any((run/'checkpoints').glob('epoch_*.pth'))
-    saver = Checkpoint(run/'checkpoints', best=best, resume=resume)
+    folder = join(run, 'checkpoints')
+    resume = resume and any(o.startswith('epoch_') for o in names_in(folder))
+    saver = Checkpoint(folder, best=best, resume=resume)
     learn.logger = lambda row: say(_epoch_line(learn.recorder.metric_names, row))
     with _bar_in_terminal(learn): _fine_tune(learn, recipe, epochs, saver)
     return saver.history().assign(phase=_PHASES[recipe])
@@ -126,8 +128,8 @@ _PHASES = dict(full='all layers', baseline='from scratch') # recipe -> its secon
 def _features_on_engine(network, args, run):
     "Put the features into the cache, from several processes or a cluster."
     graph, key = network.body()
-    features_on_engine(network.table['path'], graph, network.spec, key, run/'features', args.engine, args.address,
-                       run_contents(run))
+    features_on_engine(network.table['path'], graph, network.spec, key, join(run, FEATURES_FOLDER), args.engine,
+                       args.address, run_contents(run))
 
 def _train(network, args, run):
     "Train the body, behind a head that was trained on its features; returns a history for each step."
@@ -149,11 +151,11 @@ def _write_history(histories, run):
     import pandas as pd
     from petpoo.train.history import plot_history
     history = pd.concat(histories, ignore_index=True).assign(epoch=lambda o: range(1, len(o) + 1))
-    with atomic_path(run/'history.csv') as p: history.to_csv(p, index=False)
+    with output_file(join(run, 'history.csv')) as p: history.to_csv(p, index=False)
     if len(history) == 1: return # a point is no curve
     import matplotlib.pyplot as plt
     figure = plot_history(history)
-    with atomic_path(run/'history.png') as p: figure.savefig(p, dpi=100)
+    with output_file(join(run, 'history.png')) as p: figure.savefig(p, dpi=100)
     plt.close(figure)
 
 # %% ../../nbs/50b_train.ipynb #79424f56
@@ -199,9 +201,9 @@ def _measure(network, args, run):
     named = levels(preds, network.spec.species, network.spec.target)
     with ThreadPoolExecutor() as pool: reports = dict(zip(named, pool.map(evaluate, named.values())))
     for name, report in reports.items(): say(f'{name}: {report}')
-    save_predictions(preds, run/'predictions.csv')
+    save_predictions(preds, join(run, 'predictions.csv'))
     metrics = {k: v.to_dict() for k, v in reports.items()}
-    with atomic_path(run/'metrics.json') as p: p.write_text(json.dumps(metrics, indent=1))
+    write_whole(join(run, 'metrics.json'), json.dumps(metrics, indent=1).encode())
 
 # %% ../../nbs/50b_train.ipynb #ae38a7bd
 _RUN_FILES = {
@@ -217,11 +219,13 @@ _RUN_FILES = {
 def _keep_cross_fitted(network, run):
     "Keep what `petpoo export` needs to calibrate another bundle."
     from petpoo.train.folds import save_cross_fitted
-    save_cross_fitted(network.cross_fitted(), run/CROSS_FITTED)
+    save_cross_fitted(network.cross_fitted(), join(run, CROSS_FITTED))
 
 def _export(network, run):
     from petpoo.classify.export import export_bundle
-    clf = export_bundle(network, run/'bundle', run_figures(run))
+    where = join(run, 'bundle')
+    with output_folder(where, names_in(where)) as out: # replaces the bundle of an interrupted attempt
+        clf = export_bundle(network, out, run_figures(run))
     if n := clf.config['data'].get('unreadable'):
         say(f'The bundle was calibrated without {count(n, "image")}, no longer readable')
 
@@ -302,9 +306,8 @@ def _detail_options(add):
         help='random seed of the split, the new weights and the order of the images (default: %(default)s)')
 
 def _run_options(add):
-    add('--out', type=HereOption('train here, then petpoo export RUN --to ADDRESS'),
-        help='folder of this machine for the results (default: runs/DATE-TARGET)')
-    add('--resume', type=HereOption('give the folder of a run'), metavar='RUN',
+    add('--out', type=path_option, help='folder for the results, here or at an address (default: runs/DATE-TARGET)')
+    add('--resume', type=path_option, metavar='RUN',
         help='resume an interrupted run, with its own settings and images; other options are ignored')
 
 # %% ../../nbs/50b_train.ipynb #26d62e40

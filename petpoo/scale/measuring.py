@@ -7,13 +7,12 @@ __all__ = ['Measurer', 'measure_at_scale']
 
 # %% ../../nbs/35c_measuring.ipynb #a0b46e17
 from collections.abc import Callable
-from pathlib import Path
 from fastcore.basics import noop
 from ..core import PetpooError
 from ..data.measures import BATCH, MEASURES, MEASURES_VERSION, Measured, measure
 from ..names import shown
 from .mapping import map_images
-from .parts import Worker
+from .parts import Worker, read_parts
 
 # %% ../../nbs/35c_measuring.ipynb #4b8b15da
 def _measured_row(photo):
@@ -43,19 +42,17 @@ def _as_measured(row):
 
 def measure_at_scale(
     paths: list[str], # image files, each once
-    out: str|Path, # folder on this machine for the Parquet files; the same call again resumes
+    out: str, # folder for the Parquet files, here or at an address; the same call again resumes
     engine: str = 'local', # 'local': processes; 'ray': Ray, on this machine or a cluster
     workers: int = 0, # processes or actors; 0: one per core
     address: str = '', # of a Ray cluster
     tell: Callable = noop, # called with the `Tally` after each part, and at the end
 ) -> tuple: # measures and miniatures, as `measure_images` returns them
     "Measure photos in several processes. Raises `PetpooError` if `out` belongs to other photos."
-    from pyarrow import parquet
-    map_images(paths, Measurer(), str(out), engine, workers, address, tell=tell)
-    files, measured = sorted(Path(out).glob('part-*.parquet')), Measured(len(paths))
-    if (n := sum(parquet.read_metadata(o).num_rows for o in files)) != len(paths):
-        raise PetpooError(f'{out} has {n:,} rows for {len(paths):,} photos')
-    for file in files: # a dataset would keep what it knows of each
-        for batch in parquet.ParquetFile(file).iter_batches(batch_size=BATCH):
-            measured.add([*map(_as_measured, batch.to_pylist())])
+    map_images(paths, Measurer(), out, engine, workers, address, tell=tell)
+    measured, n = Measured(len(paths)), 0
+    for rows in read_parts(out, rows=BATCH):
+        n += len(rows)
+        if n <= len(paths): measured.add([*map(_as_measured, rows)])
+    if n != len(paths): raise PetpooError(f'{out} has {n:,} rows for {len(paths):,} photos')
     return measured.table(paths), measured.minis

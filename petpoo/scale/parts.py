@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['MOST_ENDS', 'NOTES', 'GIVEN_UP', 'MANIFEST', 'Worker', 'Sizes', 'error_kind', 'PartReport', 'do_part', 'Plan',
-           'begin', 'check_end']
+           'begin', 'check_end', 'read_parts']
 
 # %% ../../nbs/34c_parts.ipynb #0aa8d08f
 import contextlib, io, json, sys, time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from textwrap import shorten
@@ -18,7 +19,7 @@ from ..names import count, few, first_line, shown
 from ..places import place_of
 from .reading import Photo, in_groups, read_photos
 from .sources import CUT, PART, Part, cut, entries
-from ..storage import join, names_in, read_bytes, remove, write_whole
+from ..storage import clear_errors, join, names_in, open_anywhere, read_bytes, remove, write_whole
 
 # %% ../../nbs/34c_parts.ipynb #58fc5368
 class Worker:
@@ -228,3 +229,15 @@ def check_end(
     if max(found) >= total: raise _other_table(plan.out)
     lost = sorted({*range(total)} - {*found})
     if lost: raise PetpooError(f'{plan.out} has lost {count(len(lost), "part")}: {few(lost)}; run the command again')
+
+# %% ../../nbs/34c_parts.ipynb #6fd3b73c
+def read_parts(
+    out: str, # the output folder, here or at an address
+    columns: list[str]|None = None, # None: all
+    rows: int = 1024, # at most, at once
+) -> Iterator[list[dict]]:
+    "The rows of a map's output in the order of its table, some at a time."
+    parquet = optional_import('pyarrow.parquet', 'parquet')
+    for _, name in sorted(_done_parts(out).items()):
+        with open_anywhere(join(out, name)) as f, clear_errors(join(out, name)):
+            for batch in parquet.ParquetFile(f).iter_batches(batch_size=rows, columns=columns): yield batch.to_pylist()

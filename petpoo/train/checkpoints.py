@@ -11,7 +11,8 @@ import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback, CancelEpochException
 from fastai.torch_core import distrib_barrier, get_model, rank_distrib
 from fastcore.basics import noop, patch
-from ..core import PetpooError, atomic_path, get_random_state, set_random_state
+from ..core import PetpooError, get_random_state, set_random_state
+from ..storage import join, names_in, open_anywhere, output_file
 
 # %% ../../nbs/11b_checkpoints.ipynb #0faaa7a2
 def _to_plain(state):
@@ -68,14 +69,16 @@ class _Best:
 
 # %% ../../nbs/11b_checkpoints.ipynb #482b8188
 def _newest(folder):
-    files = sorted(folder.glob('epoch_*.pth'))
-    return files[-1] if files else None
+    "The newest checkpoint; None if there is none."
+    files = [o for o in names_in(folder) if o.startswith('epoch_') and o.endswith('.pth')]
+    return join(folder, files[-1]) if files else None
 
 def _read_checkpoint(folder):
     "The newest checkpoint's state, and its file."
     file = _newest(folder)
     if file is None: raise PetpooError(f'no checkpoint in {folder} to resume from: start without resume')
-    try: return torch.load(file, weights_only=True, map_location='cpu'), file
+    try:
+        with open_anywhere(file) as f: return torch.load(f, weights_only=True, map_location='cpu'), file
     except Exception as e:
         raise PetpooError(f'the checkpoint {file} cannot be read: remove it to resume from the one before') from e
 
@@ -85,12 +88,12 @@ class Checkpoint(Callback):
     order = 55 # after the recorder, before callbacks that may end the training
 
     def __init__(self,
-        folder: str|Path|None = None, # for checkpoints and history.csv; None: nothing is written
+        folder: str|Path|None = None, # for checkpoints and history.csv, here or at an address; None: nothing is written
         every: int = 1, # epochs between checkpoints
         best: str|None = None, # end each fit with its best epoch by 'valid_loss' or a metric; None: with the last
         resume: bool = False, # continue from the newest checkpoint in `folder`
     ):
-        self.folder = Path(folder) if folder else None
+        self.folder = folder
         self.every = every
         self.best = best and _Best(best)
         self.rows, self.plan = [], [] # the history, and a sentence for each fit
@@ -161,12 +164,12 @@ def after_epoch(self: Checkpoint):
 
 @patch
 def _write(self: Checkpoint):
-    with atomic_path(self.folder/'history.csv') as p: pd.DataFrame(self.rows).to_csv(p, index=False)
+    with output_file(join(self.folder, 'history.csv')) as p: pd.DataFrame(self.rows).to_csv(p, index=False)
     if len(self.rows) % self.every: return
     best = [self.best.value, self.best.model] if self.best else [None, None]
     state = _snapshot(self.learn)
     state |= dict(plan=self.plan, fit_no=self.fit_no, epoch=self.epoch + 1, rows=self.rows, best=best)
-    with atomic_path(self.folder/f'epoch_{len(self.rows):03}.pth') as p: torch.save(state, p)
+    with output_file(join(self.folder, f'epoch_{len(self.rows):03}.pth')) as p: torch.save(state, p)
 
 # %% ../../nbs/11b_checkpoints.ipynb #c9533e77
 @patch

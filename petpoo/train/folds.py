@@ -10,9 +10,10 @@ import warnings
 from pathlib import Path
 import numpy as np, pandas as pd
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save_file
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from ..core import PetpooError, atomic_path
+from ..core import PetpooError
+from ..storage import output_file, read_bytes
 
 # %% ../../nbs/12c_folds.ipynb #72f70b41
 def group_numbers(
@@ -54,26 +55,26 @@ def fold_numbers(
 # %% ../../nbs/12c_folds.ipynb #77618114
 def save_cross_fitted(
     asked: dict[str, dict], # kind -> output -> array
-    file: str|Path, # to write
+    file: str|Path, # to write, here or at an address
 ):
     "Write what heads said of images that they had not seen."
     found = {f'{kind}/{name}': np.ascontiguousarray(value) for kind, outputs in asked.items()
              for name, value in outputs.items() if value is not None}
-    with atomic_path(file) as p: save_file(found, p)
+    with output_file(file) as p: save_file(found, p)
 
 def read_cross_fitted(
-    file: str|Path, # from `save_cross_fitted`
+    file: str|Path, # from `save_cross_fitted`, here or at an address
     n_classes: int, # of the classifier
 ) -> dict[str, dict]: # kind -> output -> array
     "Read what heads said. Raises `PetpooError` if the file does not fit the classifier."
     asked = {}
     try:
-        for name, value in load_file(file).items():
+        for name, value in load(read_bytes(file)).items():
             kind, output = name.split('/')
             asked.setdefault(kind, {})[output] = value
         logits, score, y = (asked['known'][o] for o in ('logits', 'known', 'y'))
         fits = logits.shape == (len(y), n_classes) and len(score) == len(y) > 0 and {*y.tolist()} <= {*range(n_classes)}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, SafetensorError): fits = False
+    except (PetpooError, ValueError, KeyError, AttributeError, TypeError, SafetensorError): fits = False
     if not fits: raise PetpooError(f'{file} does not fit this classifier: train again')
     if 'others' in asked: asked['others']['y'] = None
     return asked
