@@ -6,7 +6,7 @@
 __all__ = ['make_parser', 'main']
 
 # %% ../nbs/51_cli.ipynb #6cc9abc4
-import argparse, os, signal, sys, threading, time
+import argparse, os, signal, sys, threading
 from contextlib import contextmanager, suppress
 import petpoo
 from .names import safe_output, shown
@@ -105,19 +105,9 @@ def _noted_interrupts():
         if usual: signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # %% ../nbs/51_cli.ipynb #22a74221
-def _unfinished_run(args, began):
-    "The folder of the training that a command leaves to be resumed; None if there is none."
-    from pathlib import Path
-    if getattr(args, 'command', '') != 'train': return None
-    named = args.resume or args.out
-    tables = [Path(named)/'table.csv'] if named else [*Path('runs').glob('*/table.csv')]
-    since = 0 if args.resume else began # a folder of this command, not of one before
-    mine = [o.parent for o in tables if o.exists() and o.stat().st_mtime >= since]
-    return next((o for o in mine if not (o/'bundle').exists()), None)
-
-def _interruption(args, began):
+def _interruption(args):
     "What to print after Ctrl-C."
-    run = _unfinished_run(args, began)
+    run = getattr(args, 'unfinished', '')
     if not run: return 'interrupted'
     from petpoo.commands.options import shell_word
     return f'interrupted; resume it: petpoo train --resume {shell_word(run)}'
@@ -136,11 +126,11 @@ def main(
     argv: list[str]|None = None, # the words after `petpoo`; None: those of the shell
 ) -> int: # exit code: 0 success, 1 an error the user can fix, 2 wrong usage, 130 interrupted, 141 the output was closed
     "Run the command `petpoo`."
-    args, began = argparse.Namespace(debug=False), time.time()
+    args = argparse.Namespace(debug=False)
     with safe_output(), _noted_interrupts() as seen:
         try: return _run_words(argv, args)
         except BrokenPipeError: return _closed_pipe()
         except BaseException as e:
-            if seen or isinstance(e, KeyboardInterrupt): return _print_error(_interruption(args, began)) and 130
+            if seen or isinstance(e, KeyboardInterrupt): return _print_error(_interruption(args)) and 130
             if args.debug or not (message := _fixable(e)): raise
             return _print_error(message)

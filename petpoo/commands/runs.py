@@ -15,7 +15,7 @@ from threading import Event
 from ..core import PetpooError, cache_dir
 from .networks import begin_features, check_network, check_open_set, run_network
 from .options import LAYOUT_OPTIONS, layout_options, say
-from ..names import count, few
+from ..names import count, few, shown
 from ..storage import check_writable, join, names_in, read_bytes, scheme_of, write_whole
 
 # %% ../../nbs/50a_runs.ipynb #f76060f4
@@ -151,6 +151,7 @@ SETTINGS = 'data cleaning target arch recipe epochs size resize balance best val
 CROSS_FITTED = 'cross_fitted.safetensors' # in the folder of a run: outputs of heads for images that they had not seen
 # runs of earlier versions lack these
 _NEW_SETTINGS = dict.fromkeys(LAYOUT_OPTIONS, '') | dict(cross_validate=False, open_set=False, others=None)
+_NUMBERS = dict(epochs=int, batch_size=int, workers=int, seed=int, valid=(int, float), size=(int, list))
 
 def _write_new(run, name, text):
     "Write a file that is not there yet. Raises `PetpooError` if it is."
@@ -169,6 +170,12 @@ def _write_settings(run, args):
     _write_new(run, 'settings.json', json.dumps(found, indent=1))
 
 # %% ../../nbs/50a_runs.ipynb #02f6d68a
+def _is_possible(name, value):
+    "Could `petpoo train` have written this setting?"
+    if value is None or name not in (*SETTINGS, *_NEW_SETTINGS): return True
+    if name in _NUMBERS: return isinstance(value, _NUMBERS[name]) and (type(value) is list or value >= 0)
+    return isinstance(value, bool if name in ('cross_validate', 'open_set') else str)
+
 def read_settings(
     run: str|Path, # folder or address of a run
 ) -> dict: # option -> value, for each of `SETTINGS`
@@ -179,6 +186,8 @@ def read_settings(
         raise PetpooError(f'{run} is not a run: it has no readable settings.json; {advice}') from e
     if type(found) is not dict or not {*SETTINGS} <= {*found}:
         raise PetpooError(f'{run} is not a run: its settings.json lacks settings; {advice}')
+    if odd := [k for k, v in found.items() if not _is_possible(k, v)]:
+        raise PetpooError(f'{run} is not a run: settings.json has no usable {few(odd)}; {advice}')
     return _NEW_SETTINGS | {k: v for k, v in found.items() if k in (*SETTINGS, *_NEW_SETTINGS)}
 
 # %% ../../nbs/50a_runs.ipynb #7bc0bd24
@@ -292,9 +301,9 @@ def resume_run(
     "Resume an interrupted run with its own settings, on its own images."
     run = args.resume
     vars(args).update(read_settings(run))
-    if args.recipe == 'standard':
-        raise PetpooError(f'{run} follows the recipe standard, which petpoo no longer has: start a new run, '
-                          'for example with --recipe full')
+    if args.recipe not in ('quick', 'full', 'baseline'):
+        raise PetpooError(f'{run} follows the recipe {shown(args.recipe)}, which petpoo does not have: start a new '
+                          'run, for example with --recipe full')
     table, classes, notes = run_images(run, args)
     _say_images(args.data or sample_folder(), table, notes, args)
     return run, table, run_network(args, table, classes)

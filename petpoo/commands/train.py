@@ -100,9 +100,7 @@ def _fine_tune(learn, recipe, epochs, saver):
 def _fit_rest(learn, run, recipe, epochs, best, resume):
     "Fine-tune with checkpoints, and print a line for each epoch; returns the history."
     from petpoo.train.checkpoints import Checkpoint
-    folder = join(run, 'checkpoints')
-    resume = resume and any(o.startswith('epoch_') for o in names_in(folder))
-    saver = Checkpoint(folder, best=best, resume=resume)
+    saver = Checkpoint(join(run, 'checkpoints'), best=best, resume=resume)
     learn.logger = lambda row: say(_epoch_line(learn.recorder.metric_names, row))
     with _bar_in_terminal(learn): _fine_tune(learn, recipe, epochs, saver)
     return saver.history().assign(phase=_PHASES[recipe])
@@ -233,7 +231,9 @@ def _export(network, run):
 def _train_and_measure(args):
     "The steps of `petpoo train`."
     print('Data', flush=True)
+    args.unfinished = args.resume
     run, table, network = resume_run(args) if args.resume else start_run(args)
+    args.unfinished = run
     print('Training', flush=True)
     _write_history(_fit(network, args, run), run)
     on = 'all images, by cross-validation' if args.cross_validate else 'the held-out images'
@@ -241,6 +241,7 @@ def _train_and_measure(args):
     _measure(network, args, run)
     if args.cross_validate: _keep_cross_fitted(network, run)
     _export(network, run)
+    args.unfinished = None
     say_written(run, _RUN_FILES)
     photo = table.loc[table['split'] == 'valid', 'path'].iloc[0]
     print(f'Next: petpoo predict {run} {photo}', flush=True)

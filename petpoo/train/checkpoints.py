@@ -73,12 +73,10 @@ def _newest(folder):
     files = [o for o in names_in(folder) if o.startswith('epoch_') and o.endswith('.pth')]
     return join(folder, files[-1]) if files else None
 
-def _read_checkpoint(folder):
-    "The newest checkpoint's state, and its file."
-    file = _newest(folder)
-    if file is None: raise PetpooError(f'no checkpoint in {folder} to resume from: start without resume')
+def _read_checkpoint(file):
+    "The state in a checkpoint."
     try:
-        with open_anywhere(file) as f: return torch.load(f, weights_only=True, map_location='cpu'), file
+        with open_anywhere(file) as f: return torch.load(f, weights_only=True, map_location='cpu')
     except Exception as e:
         raise PetpooError(f'the checkpoint {file} cannot be read: remove it to resume from the one before') from e
 
@@ -91,7 +89,7 @@ class Checkpoint(Callback):
         folder: str|Path|None = None, # for checkpoints and history.csv, here or at an address; None: nothing is written
         every: int = 1, # epochs between checkpoints
         best: str|None = None, # end each fit with its best epoch by 'valid_loss' or a metric; None: with the last
-        resume: bool = False, # continue from the newest checkpoint in `folder`
+        resume: bool = False, # continue from the newest checkpoint in `folder`, if there is one
     ):
         self.folder = folder
         self.every = every
@@ -99,9 +97,10 @@ class Checkpoint(Callback):
         self.rows, self.plan = [], [] # the history, and a sentence for each fit
         self.pending: dict = {} # the state to restore
         self.logger_of_learn = None # while nothing is logged
-        if resume: self._take_up()
-        elif self.folder and _newest(self.folder):
+        newest = _newest(folder) if folder else None
+        if newest and not resume:
             raise PetpooError(f'{folder} holds checkpoints of an earlier run: resume it, or choose another folder')
+        if newest: self._take_up(newest)
 
 # %% ../../nbs/11b_checkpoints.ipynb #30ea3fc4
 @patch
@@ -111,9 +110,9 @@ def history(self: Checkpoint) -> pd.DataFrame: # epoch, train_loss, valid_loss a
 
 # %% ../../nbs/11b_checkpoints.ipynb #e90eb285
 @patch
-def _take_up(self: Checkpoint):
-    "Read the newest checkpoint, to be restored when its next epoch begins."
-    self.pending, self.file = _read_checkpoint(self.folder)
+def _take_up(self: Checkpoint, file):
+    "Read a checkpoint, to be restored when its next epoch begins."
+    self.pending, self.file = _read_checkpoint(file), file
     if 'phase_no' in self.pending: # written by version 0.1, which put its plan in other words
         self.pending |= dict(fit_no=self.pending['phase_no'], plan=[])
     self.rows = self.pending['rows']
