@@ -174,9 +174,9 @@ _COMMIT = re.compile(r'hf://.*@[0-9a-f]{40}')
 
 def _bundle_of_run(address):
     "The address of the bundle of a run in a storage; '' if there is none."
-    if _scheme(address) in ('hf', 'http', 'https'): return ''
     bundle = f'{address}/bundle'
     if _copies(_home_of(bundle)): return bundle
+    if _scheme(address) in ('hf', 'http', 'https') or address.endswith('/bundle'): return ''
     with suppress(PetpooError):
         if is_file(f'{bundle}/config.json'): return bundle
     return ''
@@ -190,11 +190,8 @@ def fetch_bundle(
     home = _home_of(address)
     known = [home/checksum[:16]] if checksum else _copies(home)[:1] if _COMMIT.fullmatch(address) else []
     if known and known[0].exists(): return known[0]
-    try:
-        with _alone(home): return _current(address, home)
-    except PetpooError:
-        if bundle := _bundle_of_run(address): return fetch_bundle(bundle, checksum)
-        raise
+    if not _copies(home) and (bundle := _bundle_of_run(address)): return fetch_bundle(bundle, checksum)
+    with _alone(home): return _current(address, home)
 
 # %% ../../nbs/29d_travel.ipynb #9b7d71f9
 def _commit_bundle(folder, names, address):

@@ -158,7 +158,7 @@ def export_command(
     _check_positive(point, classes)
     for note in notes: say(note)
     asked = read_cross_fitted(join(run, CROSS_FITTED), len(classes)) if args.cross_validate else None
-    finished = FinishedNetwork(load_classifier(run), table, asked)
+    finished = FinishedNetwork(load_classifier(join(run, 'bundle')), table, asked)
     clf = export_bundle(finished, out, run_figures(run), operating_point=point, eight_bit=args.eight_bit,
                         weights=args.weights)
     say(_summary(clf), 0)
@@ -207,7 +207,7 @@ def export_parser(
         'petpoo export packaged --web site',
         'petpoo export runs/NAME --to hf://OWNER/NAME')
     p.add_argument('run_folder', type=path_option, metavar='run',
-                   help='a folder that petpoo train wrote; for --web and --to, any bundle')
+                   help='what petpoo train wrote, here or at an address; for --web and --to, any bundle')
     _target_options(p.add_argument, p.add_mutually_exclusive_group(required=True).add_argument)
     for options in (_point_options, _content_options): options(p.add_argument)
     add_json_option(p, 'where the bundle or the page is, and the figures of a new bundle')

@@ -136,7 +136,7 @@ def _measure_with_engine(args, table):
     from petpoo.scale.measuring import measure_at_scale
     return measure_at_scale(paths, join(args.out, 'measures'), engine, args.workers, args.address, _say_measured)
 
-_RESUMED = 'measures', 'features' # an interrupted command leaves these
+_RESUMED = {*_AUDIT_FILES, 'features'} - {'cleaning.csv'} # what an interrupted command leaves at an address
 
 def _audit_into(out, args):
     "Look for problems, and write what was found into a folder of this machine."
@@ -163,7 +163,7 @@ def audit_command(
     args: Namespace, # see `petpoo audit --help`
 ):
     "Look for problems in the images, and write a report and a cleaning list."
-    with output_folder(args.out, _RESUMED) as out: found = _audit_into(out, args)
+    with output_folder(args.out, _RESUMED, 'cleaning.csv') as out: found = _audit_into(out, args)
     say_written(args.out, _AUDIT_FILES)
     print(f'Next: look at {join(args.out, "report.html")}, then {_next_command(args.out)}', flush=True)
     counts = dict(zip(found.summary.kind, map(int, found.summary['count'])))

@@ -6,15 +6,16 @@
 __all__ = ['pretrained_body', 'features_on_engine']
 
 # %% ../../nbs/50ba_train_features.ipynb #d526f582
-import hashlib, json, os
+import hashlib, json, os, re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from fastcore.basics import chunked
 from .options import say
 from ..names import count
-from ..storage import join, remove_folder, scheme_of, write_whole
+from ..storage import join, names_in, remove, remove_folder, scheme_of, write_whole
 
 # %% ../../nbs/50ba_train_features.ipynb #e1fd7e0f
 def _missing(paths, known, body, cache):
@@ -70,13 +71,24 @@ def _store(cache, blocks, body, n):
 
 _HANDFUL = 16 # images that this process computes while another one would start
 
+_COMPUTED = re.compile('[0-9a-f]{16}(\\.onnx)?') # a graph, and the folder of what it gave
+
+def _hash_name(*facts): return hashlib.sha256('\0'.join(facts).encode('utf-8', 'surrogateescape')).hexdigest()[:16]
+
+def _remove_computed(folder):
+    "Remove what this command or an interrupted one computed, and nothing else."
+    for name in filter(_COMPUTED.fullmatch, names_in(folder)):
+        if name.endswith('.onnx'): remove(join(folder, name))
+        else: remove_folder(join(folder, name))
+    with suppress(OSError): os.rmdir(folder) # of an address, or it holds something else
+
 def features_on_engine(
     paths, # image files, or addresses; with repetitions or not
     graph: Callable, # returns the ONNX file of the body, see `petpoo.train.bodies.body_graph`
     spec, # anything with `size`, `resize`, `mean` and `std`: how images are prepared for it
     key: str, # of the body and of this preparation, from `petpoo.train.vectors.key_of_body`
-    folder: str|Path, # for what is computed, on storage that all machines share, here or at an address; removed at the
-                      # end
+    folder: str|Path, # for what is computed, on storage that all machines share, here or at an address; emptied of it
+                      # at the end
     engine: str, # 'local' or 'ray'
     address: str = '', # of a Ray cluster
     known: dict|None = None, # image -> checksum, as far as it is known
@@ -86,12 +98,11 @@ def features_on_engine(
     from petpoo.train.vectors import FeatureCache
     cache = FeatureCache()
     paths = _missing(list(dict.fromkeys(paths)), known or {}, key, cache)
-    if len(paths) <= _HANDFUL: return remove_folder(folder) # of an earlier attempt
+    if len(paths) <= _HANDFUL: return _remove_computed(folder)
     folder = folder if scheme_of(folder) else os.path.abspath(folder)
     say(f'Computing the features of {count(len(paths), "image")} with --engine {engine}')
-    worker = _worker_for(graph(), spec, key, join(folder, 'body.onnx'))
-    facts = '\0'.join([json.dumps(worker.settings()), *paths])
-    name = hashlib.sha256(facts.encode('utf-8', 'surrogateescape')).hexdigest()[:16]
+    worker = _worker_for(graph(), spec, key, join(folder, f'{_hash_name(key)}.onnx'))
+    name = _hash_name(json.dumps(worker.settings()), *paths)
     blocks = map_features(paths, worker, join(folder, name), engine, address=address, tell=_say_computed)
     _store(cache, blocks, worker.key, len(paths))
-    remove_folder(folder)
+    _remove_computed(folder)

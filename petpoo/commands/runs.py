@@ -16,7 +16,7 @@ from ..core import PetpooError, cache_dir
 from .networks import begin_features, check_network, check_open_set, run_network
 from .options import LAYOUT_OPTIONS, layout_options, say
 from ..names import count, few, shown
-from ..storage import check_writable, join, names_in, read_bytes, scheme_of, write_whole
+from ..storage import check_writable, is_file, join, names_in, read_bytes, scheme_of, write_whole
 
 # %% ../../nbs/50a_runs.ipynb #f76060f4
 SAMPLE: dict = dict(n=740, size=256, seed=0) # arguments of `draw_pets`
@@ -151,11 +151,13 @@ SETTINGS = 'data cleaning target arch recipe epochs size resize balance best val
 CROSS_FITTED = 'cross_fitted.safetensors' # in the folder of a run: outputs of heads for images that they had not seen
 # runs of earlier versions lack these
 _NEW_SETTINGS = dict.fromkeys(LAYOUT_OPTIONS, '') | dict(cross_validate=False, open_set=False, others=None)
-_NUMBERS = dict(epochs=int, batch_size=int, workers=int, seed=int, valid=(int, float), size=(int, list))
+_NUMBERS = dict(epochs=(1, 10**6), batch_size=(1, 10**6), workers=(0, 1000), seed=(0, 2**32 - 1)) # lowest and highest
 
 def _write_new(run, name, text):
     "Write a file that is not there yet. Raises `PetpooError` if it is."
-    if scheme_of(run): return write_whole(join(run, name), text.encode())
+    if scheme_of(run):
+        if is_file(join(run, name)): raise _not_empty(run) # of another process that has begun meanwhile
+        return write_whole(join(run, name), text.encode())
     try:
         with open(join(run, name), 'x') as f: f.write(text)
     except FileExistsError: raise _not_empty(run) from None
@@ -172,23 +174,27 @@ def _write_settings(run, args):
 # %% ../../nbs/50a_runs.ipynb #02f6d68a
 def _is_possible(name, value):
     "Could `petpoo train` have written this setting?"
-    if value is None or name not in (*SETTINGS, *_NEW_SETTINGS): return True
-    if name in _NUMBERS: return isinstance(value, _NUMBERS[name]) and (type(value) is list or value >= 0)
-    return isinstance(value, bool if name in ('cross_validate', 'open_set') else str)
+    if value is None: return name not in ('arch', 'target', 'recipe', 'resize', 'batch_size', 'workers', 'seed')
+    if name in _NUMBERS: return type(value) is int and _NUMBERS[name][0] <= value <= _NUMBERS[name][1]
+    if name == 'valid': return type(value) is float and 0 < value < 1
+    if name == 'size': return {*map(type, value if type(value) is list else [value])} == {int}
+    if name == 'target': return value in ('label', 'species')
+    return type(value) is (bool if name in ('cross_validate', 'open_set') else str)
 
 def read_settings(
     run: str|Path, # folder or address of a run
 ) -> dict: # option -> value, for each of `SETTINGS`
     "The settings of a run. Raises `PetpooError` if the folder is not a run."
     advice = 'give a folder that petpoo train wrote'
-    try: found = json.loads(read_bytes(join(run, 'settings.json')))
-    except (PetpooError, ValueError) as e:
-        raise PetpooError(f'{run} is not a run: it has no readable settings.json; {advice}') from e
+    file = join(run, 'settings.json')
+    try: found = json.loads(read_bytes(file)) if is_file(file) else None
+    except ValueError as e: raise PetpooError(f'{run} is not a run: settings.json cannot be parsed; {advice}') from e
     if type(found) is not dict or not {*SETTINGS} <= {*found}:
-        raise PetpooError(f'{run} is not a run: its settings.json lacks settings; {advice}')
+        raise PetpooError(f'{run} is not a run: it has no settings.json with all settings; {advice}')
+    found = _NEW_SETTINGS | {k: v for k, v in found.items() if k in (*SETTINGS, *_NEW_SETTINGS)}
     if odd := [k for k, v in found.items() if not _is_possible(k, v)]:
         raise PetpooError(f'{run} is not a run: settings.json has no usable {few(odd)}; {advice}')
-    return _NEW_SETTINGS | {k: v for k, v in found.items() if k in (*SETTINGS, *_NEW_SETTINGS)}
+    return found
 
 # %% ../../nbs/50a_runs.ipynb #7bc0bd24
 def _without_valid(table): return table.assign(split=table['split'].replace('valid', 'train'))
@@ -208,8 +214,8 @@ def _read_run_table(run):
     from petpoo.data.table import COLUMNS
     from petpoo.tables import read_csv
     advice = 'so its split is not known: start a new run'
-    try: rows = read_csv(join(run, 'table.csv')).reset_index(drop=True)
-    except PetpooError as e: raise PetpooError(f'{run} has no readable table.csv, {advice}') from e
+    if not is_file(join(run, 'table.csv')): raise PetpooError(f'{run} has no table.csv, {advice}')
+    rows = read_csv(join(run, 'table.csv')).reset_index(drop=True)
     if not {*COLUMNS, 'content'} <= {*rows}: raise PetpooError(f'{run}/table.csv lacks columns, {advice}')
     return rows
 

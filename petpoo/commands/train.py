@@ -222,7 +222,7 @@ def _keep_cross_fitted(network, run):
 def _export(network, run):
     from petpoo.classify.export import export_bundle
     where = join(run, 'bundle')
-    with output_folder(where, names_in(where)) as out: # replaces the bundle of an interrupted attempt
+    with output_folder(where, names_in(where), 'config.json') as out: # replaces that of an interrupted attempt
         clf = export_bundle(network, out, run_figures(run))
     if n := clf.config['data'].get('unreadable'):
         say(f'The bundle was calibrated without {count(n, "image")}, no longer readable')

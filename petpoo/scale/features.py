@@ -18,6 +18,7 @@ from ..data.cache import content, file_stamp, remember_content
 from ..image import load_image, to_input
 from .mapping import map_images
 from .parts import Worker, read_parts
+from ..storage import clear_errors
 
 # %% ../../nbs/35d_body_features.ipynb #60b79bab
 def _sha_of(x):
@@ -45,7 +46,8 @@ class BodyWorker(Worker):
         return pa.schema(dict.fromkeys(('path', 'content', 'stamp', 'error'), pa.string()) | dict(features=pa.binary()))
 
     def open(self):
-        body = OnnxRuntime(local_copy(self.graph), 1)
+        with clear_errors(self.graph): graph = local_copy(self.graph)
+        body = OnnxRuntime(graph, 1)
         return lambda photos: [self.row(body, o.content) for o in photos]
 
     def row(self, body, x):

@@ -11,8 +11,8 @@ import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback, CancelEpochException
 from fastai.torch_core import distrib_barrier, get_model, rank_distrib
 from fastcore.basics import noop, patch
-from ..core import PetpooError, get_random_state, set_random_state
-from ..storage import join, names_in, open_anywhere, output_file
+from ..core import PetpooError, check_here, get_random_state, set_random_state
+from ..storage import join, names_in, open_anywhere, output_file, scheme_of
 
 # %% ../../nbs/11b_checkpoints.ipynb #0faaa7a2
 def _to_plain(state):
@@ -77,6 +77,7 @@ def _read_checkpoint(file):
     "The state in a checkpoint."
     try:
         with open_anywhere(file) as f: return torch.load(f, weights_only=True, map_location='cpu')
+    except PetpooError: raise # of a storage
     except Exception as e:
         raise PetpooError(f'the checkpoint {file} cannot be read: remove it to resume from the one before') from e
 
@@ -91,7 +92,7 @@ class Checkpoint(Callback):
         best: str|None = None, # end each fit with its best epoch by 'valid_loss' or a metric; None: with the last
         resume: bool = False, # continue from the newest checkpoint in `folder`, if there is one
     ):
-        self.folder = folder
+        self.folder = folder if not folder or scheme_of(folder) else check_here(folder)
         self.every = every
         self.best = best and _Best(best)
         self.rows, self.plan = [], [] # the history, and a sentence for each fit

@@ -67,14 +67,14 @@ def read_cross_fitted(
     n_classes: int, # of the classifier
 ) -> dict[str, dict]: # kind -> output -> array
     "Read what heads said. Raises `PetpooError` if the file does not fit the classifier."
-    asked = {}
+    asked, data = {}, read_bytes(file)
     try:
-        for name, value in load(read_bytes(file)).items():
+        for name, value in load(data).items():
             kind, output = name.split('/')
             asked.setdefault(kind, {})[output] = value
         logits, score, y = (asked['known'][o] for o in ('logits', 'known', 'y'))
         fits = logits.shape == (len(y), n_classes) and len(score) == len(y) > 0 and {*y.tolist()} <= {*range(n_classes)}
-    except (PetpooError, ValueError, KeyError, AttributeError, TypeError, SafetensorError): fits = False
+    except (ValueError, KeyError, AttributeError, TypeError, SafetensorError): fits = False
     if not fits: raise PetpooError(f'{file} does not fit this classifier: train again')
     if 'others' in asked: asked['others']['y'] = None
     return asked
