@@ -39,30 +39,39 @@ def write_table(file, paths):
 
 def rows_of(out): return ds.dataset(str(out)).to_table().to_pandas().sort_values('path', ignore_index=True)
 
+def busy():
+    "Seconds that all processors of this machine have worked (Linux); others cannot slow them, as they slow a clock."
+    user, nice, system, _, _, irq, softirq, *_ = map(int, Path('/proc/stat').read_text().split()[1:11])
+    return (user + nice + system + irq + softirq)/os.sysconf('SC_CLK_TCK')
+
 def steady(args, paths, out, engine, workers):
-    "Photos a second between the first and the last part that is done, without the start of an engine; and the seconds."
+    "Photos a second between the first part and the last one; seconds until the first and of all; processor seconds."
     from petpoo.scale.mapping import map_images
     from petpoo.scale.score import Scorer
-    seen, began = [], time.perf_counter()
+    seen, began, used = [], time.perf_counter(), busy()
     map_images(paths, Scorer(args.bundle), out, engine, workers, size=args.size,
                tell=lambda tally: seen.append((tally.seconds, tally.photos)))
     (first, few), (last, many) = seen[0], seen[-2] # the last call is the summary
-    return (many - few)/(last - first), first, time.perf_counter() - began
+    return (many - few)/(last - first), first, time.perf_counter() - began, busy() - used
 
 def speed(args, here):
     "Local processes and Ray with each number of workers, on the same photos, one after the other."
     paths = photos_in(args.photos)
     paths = [paths[i % len(paths)] for i in range(args.n)]
-    rate, seconds = {}, {}
+    rate, seconds, used = {}, {}, {}
     for workers in args.workers:
         for engine in ('local', 'ray'):
-            rate[engine], start, seconds[engine] = steady(args, paths, here/f'{engine}{workers}', engine, workers)
-            text = f'first part after {start:.0f} s, all after {seconds[engine]:.0f}'
+            rate[engine], start, seconds[engine], used[engine] = steady(args, paths, here/f'{engine}{workers}', engine,
+                                                                        workers)
+            text = (f'first part after {start:.0f} s, all after {seconds[engine]:.0f}; '
+                    f'{used[engine]:.0f} processor seconds')
             note('speed', f'{engine}, {workers} workers', rate[engine], 'photos a second', args.n, text)
         more = 100*(rate['local']/rate['ray'] - 1)
         note('speed', f'time of ray above local, {workers} workers', more, '%', args.n, 'after the first part')
         more = 100*(seconds['ray']/seconds['local'] - 1)
         note('speed', f'time of ray above local with its start, {workers} workers', more, '%', args.n)
+        more = 100*(used['ray']/used['local'] - 1)
+        note('speed', f'processor time of ray above local, {workers} workers', more, '%', args.n, 'with its start')
     same = rows_of(here/f'local{args.workers[0]}').equals(rows_of(here/f'ray{args.workers[-1]}'))
     note('speed', 'rows of ray equal to local', same, 'yes or no', args.n)
 
@@ -318,7 +327,8 @@ def archive_runs(here, what, table, size):
                   counted_bytes('.tar') as sent): tally = map_images(table, worker(), here/name, workers=n)
             rows.append(rows_of(here/name))
             text = f'{tally.total} parts, {tally.seconds:.0f} s, moto in the process of the driver'
-            note('archives', f'{what}, {n} {how}: fetched', sum(sent.values())/size, 'times all archives', len(table), text)
+            fetched = sum(sent.values())/size
+            note('archives', f'{what}, {n} {how}: fetched', fetched, 'times all archives', len(table), text)
     note('archives', f'{what}: rows equal', all(o.equals(rows[0]) for o in rows), 'yes or no', len(table))
 
 def archives(args, here):
