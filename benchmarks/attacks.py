@@ -40,7 +40,7 @@ class Page:
     "A server with few files, a folder of secrets beside it, and a temporary folder of its own."
     def __init__(self, home=None):
         self.home = home or Path(tempfile.mkdtemp(prefix='petpoo-attacks-'))
-        for o in ('tmp', 'work'): (self.home/o).mkdir(exist_ok=True)
+        for o in ('tmp', 'desk'): (self.home/o).mkdir(exist_ok=True)
         if not (self.home/'toy').exists(): toy_bundle(self.home/'toy')
         self.process = self.start()
         self.port = int(re.search(r':(\d+) ', self.process.stdout.readline())[1])
@@ -52,7 +52,7 @@ class Page:
         words = [sys.executable, '-c', SERVER, str(self.home/'toy'), str(self.home/'feedback')]
         env = os.environ | dict(TMPDIR=str(self.home/'tmp'))
         return subprocess.Popen(
-            words, cwd=self.home/'work', env=env, stdout=subprocess.PIPE, stderr=open(self.home/'log', 'a'), text=True,
+            words, cwd=self.home/'desk', env=env, stdout=subprocess.PIPE, stderr=open(self.home/'log', 'a'), text=True,
             preexec_fn=limit)
 
     def healthy(self):
@@ -145,14 +145,14 @@ def file(path, **more): return dict(path=path, meta={'_type': 'gradio.FileData'}
 
 def names_of(page, owner):
     "Ways to name a file of the server, or another visitor's photo."
-    secret, link, pipe = page.home/'work'/'secret.png', page.home/'work'/'link.png', page.home/'work'/'pipe.jpg'
+    secret, link, pipe = page.home/'desk'/'secret.png', page.home/'desk'/'link.png', page.home/'desk'/'pipe.jpg'
     secret.write_bytes(png('blue'))
     if not link.is_symlink(): link.symlink_to(secret)
     if not pipe.exists(): os.mkfifo(pipe)
     theirs = owner.upload(png('blue'))
     (folder,) = page.uploads()
     return [
-        str(secret), 'secret.png', './secret.png', '../work/secret.png', f'file://{secret}', f'file:{secret}',
+        str(secret), 'secret.png', './secret.png', '../desk/secret.png', f'file://{secret}', f'file:{secret}',
         str(secret).replace('/', '\\'), '/proc/self/cwd/secret.png', f'/proc/{page.process.pid}/root{secret}',
         str(link), str(pipe), '/dev/zero', '/dev/stdin', '/etc/passwd', '/proc/self/environ', str(page.home),
         str(page.home/'nothing'), '~/secret.png', '', '.', '-'*32, 'é'*32, secret.name + '\0.png',
