@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['NO_FILE', 'PALETTE', 'PetpooError', 'nearest', 'check_here', 'lock_path', 'atomic_path', 'atomic_folder', 'open_file',
-           'sha256', 'local_path', 'cache_dir', 'temporary_folder', 'seed_everything', 'get_random_state',
-           'set_random_state', 'same_random_state', 'old_name', 'optional_import', 'cores', 'give_back', 'start_python',
-           'installed_version', 'environment']
+           'sha256', 'local_path', 'shared_cache', 'cache_dir', 'temporary_folder', 'seed_everything',
+           'get_random_state', 'set_random_state', 'same_random_state', 'old_name', 'optional_import', 'cores',
+           'give_back', 'start_python', 'installed_version', 'environment']
 
 # %% ../nbs/00_core.ipynb #80d6a11e
 import contextlib, ctypes, difflib, functools, hashlib, importlib, json, os, platform, random, re, shutil
@@ -35,12 +35,14 @@ def nearest(
     return ', did you mean ' + ' or '.join(filter(None, [', '.join(found[:-1]), found[-1]])) + '?'
 
 # %% ../nbs/00_core.ipynb #71a5a5e4
+_ADDRESS = re.compile(r'([a-z][a-z0-9+.-]+):/+(.*)', re.IGNORECASE | re.DOTALL)
+
 def check_here(
     path: str|Path, # where something will be written
     advice: str = 'give a path of this machine', # what to do
 ) -> str|Path: # the path
     "Raise `PetpooError` for an address."
-    found = re.match(r'([a-z][a-z0-9+.-]+):/+(.*)', os.fspath(path), re.IGNORECASE | re.DOTALL)
+    found = _ADDRESS.match(os.fspath(path))
     if not found: return path
     raise PetpooError(f'{found[1]}://{found[2]} is an address: {advice}') # `Path` keeps one of two slashes
 
@@ -183,8 +185,14 @@ def local_path(
     return Path(name.replace('\\', '/') if foreign else name)
 
 # %% ../nbs/00_core.ipynb #e83c797c
+def shared_cache() -> str: # '' if `PETPOO_CACHE` names a folder of this machine, or nothing
+    "The address where results are kept for other machines, too."
+    given = os.environ.get('PETPOO_CACHE', '')
+    return given.rstrip('/') if _ADDRESS.match(given) else ''
+
 def _wanted_cache():
-    if given := os.environ.get('PETPOO_CACHE'): return Path(check_here(given, 'PETPOO_CACHE is a folder')).expanduser()
+    given = os.environ.get('PETPOO_CACHE')
+    if given and not shared_cache(): return Path(given).expanduser()
     return Path(check_here(os.getenv('XDG_CACHE_HOME') or Path.home()/'.cache', 'XDG_CACHE_HOME is a folder'))/'petpoo'
 
 def _private_cache():

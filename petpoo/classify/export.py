@@ -21,6 +21,7 @@ from .inference import Classifier, preprocess
 from .onnx_graph import write_graph
 from .runtime import vouch
 from ..core import PetpooError, atomic_folder, cores, environment
+from ..data.cache import known_content
 from ..data.table import fingerprint
 from ..names import OUTPUTS, first_line
 from ..places import is_place
@@ -136,7 +137,7 @@ def compare_eight_bit(
 # %% ../../nbs/31d_export.ipynb #2ca3a080
 def _present_fingerprint(table):
     "The fingerprint of the images that can still be read."
-    present = [is_place(o) for o in table['path']]
+    present = [bool(known_content(o)) or is_place(o) for o in table['path']]
     return fingerprint(table[present])
 
 def _data_facts(table):

@@ -11,9 +11,9 @@ from argparse import ArgumentParser, Namespace
 from .options import (
     DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, layout_options, path_option,
     print_result, say, say_written, shell_word)
-from .features import features_on_engine
+from .features import engine_of, features_on_engine
 from ..names import count, few
-from ..storage import join, output_folder, scheme_of
+from ..storage import join, output_folder
 
 # %% ../../nbs/50e_data.ipynb #29e61ee4
 _BODY = 'tf_efficientnet_lite2'
@@ -129,12 +129,11 @@ def _say_measured(tally):
     if tally.ended: say(f'Measured {as_summary(tally)}')
 
 def _measure_with_engine(args, table):
-    "Measures and miniatures from several processes, if that was asked for or photos are in a storage; else None."
+    "Measures and miniatures from several processes; None if this process takes them."
     paths = table['path'].drop_duplicates().tolist()
-    engine = args.engine or 'local'*any(map(scheme_of, paths))
-    if not engine: return None
+    if not args.engine: return None
     from petpoo.scale.measuring import measure_at_scale
-    return measure_at_scale(paths, join(args.out, 'measures'), engine, args.workers, args.address, _say_measured)
+    return measure_at_scale(paths, join(args.out, 'measures'), args.engine, args.workers, args.address, _say_measured)
 
 _RESUMED = {*_AUDIT_FILES, 'features'} - {'cleaning.csv'} # what an interrupted command leaves at an address
 
@@ -144,6 +143,7 @@ def _audit_into(out, args):
     from petpoo.data.layouts import read_table
     table = read_table(args.data, **layout_options(args))
     for note in table.attrs.get('notes', []): say(note)
+    args.engine = engine_of(args, table['path'])
     if args.labels and not args.engine: _begin_with_features(table)
     measured = _measure_with_engine(args, table)
     found, features = audit(table, measured=measured), None
@@ -163,7 +163,8 @@ def audit_command(
     args: Namespace, # see `petpoo audit --help`
 ):
     "Look for problems in the images, and write a report and a cleaning list."
-    with output_folder(args.out, _RESUMED, 'cleaning.csv') as out: found = _audit_into(out, args)
+    from petpoo.data.cache import believe_workers
+    with believe_workers(), output_folder(args.out, _RESUMED, 'cleaning.csv') as out: found = _audit_into(out, args)
     say_written(args.out, _AUDIT_FILES)
     print(f'Next: look at {join(args.out, "report.html")}, then {_next_command(args.out)}', flush=True)
     counts = dict(zip(found.summary.kind, map(int, found.summary['count'])))
@@ -195,7 +196,8 @@ def audit_parser(
     return p
 
 # %% ../../nbs/50e_data.ipynb #f445d923
-_TABLES = dict(features='feature vectors', measures='measured images', readable='images known to be readable')
+_TABLES = dict(features='feature vectors', measures='measured images', readable='images known to be readable',
+               checksums='photos in a storage')
 _CACHE_FOLDERS = dict(archives='file for archives', graphs='graph of networks',
                       bundles='file of downloaded bundles') # of the cache
 
@@ -218,6 +220,7 @@ def cache_command(
     args: Namespace, # see `petpoo cache --help`
 ):
     "Show how much is cached, or clear the cache."
+    from petpoo.core import shared_cache
     from petpoo.data.cache import Cache
     held = {}
     for table, what in _TABLES.items():
@@ -225,6 +228,7 @@ def cache_command(
         if args.clear: store.clear()
         held[table] = _say_table(store, what)
     for name, what in _CACHE_FOLDERS.items(): held[name] = _say_folder(name, what, args.clear)
+    if there := shared_cache(): print(f'{there}: what machines share; petpoo removes nothing there')
     print_result(args, held)
 
 # %% ../../nbs/50e_data.ipynb #a2b319ac

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from ..core import PetpooError, cache_dir
+from .features import engine_of, features_on_engine, pretrained_body
 from .networks import begin_features, check_network, check_open_set, run_network
 from .options import LAYOUT_OPTIONS, layout_options, say
 from ..names import count, few, shown
@@ -56,7 +57,6 @@ FEATURES_FOLDER = 'features' # at the address of a run, or beside its folder, wh
 
 def _features_first(args, table, run):
     "Let an engine compute the features of a pretrained body, and so check the images."
-    from petpoo.commands.features import features_on_engine, pretrained_body
     if args.recipe == 'baseline': return
     folder = join(run, FEATURES_FOLDER) if scheme_of(run) else f'{os.path.realpath(run)}-{FEATURES_FOLDER}'
     body = pretrained_body(args.arch, args.size, args.resize)
@@ -72,6 +72,7 @@ def load_images(
     everything = read_table(args.data or sample_folder(), **layout_options(args))
     table = _cleaned(everything, args.cleaning)
     check_open_set(args, {'cat', 'dog'} & {*table['species']}) # other species may be left out yet
+    args.engine = engine_of(args, table['path'])
     begin_features(args, table)
     if args.engine: _features_first(args, table, run)
     notes, stop = table.attrs.get('notes', []), Event()

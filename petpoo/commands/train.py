@@ -13,7 +13,7 @@ from functools import partial
 from .options import (
     DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, count_option,
     path_option, positive_option, print_result, say, say_written, seed_option, share_option, size_option)
-from .features import features_on_engine
+from .features import engine_of, features_on_engine
 from .runs import CROSS_FITTED, FEATURES_FOLDER, resume_run, run_contents, run_figures, start_run
 from ..core import PetpooError
 from ..names import count, few
@@ -233,7 +233,7 @@ def _train_and_measure(args):
     print('Data', flush=True)
     args.unfinished = args.resume
     run, table, network = resume_run(args) if args.resume else start_run(args)
-    args.unfinished = run
+    args.unfinished, args.engine = run, engine_of(args, table['path'])
     print('Training', flush=True)
     _write_history(_fit(network, args, run), run)
     on = 'all images, by cross-validation' if args.cross_validate else 'the held-out images'

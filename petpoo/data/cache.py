@@ -6,14 +6,17 @@
 __all__ = ['content', 'file_stamp', 'known_content', 'believe_workers', 'remember_content', 'contents', 'Cache', 'file_array']
 
 # %% ../../nbs/02a_cache.ipynb #07f79ade
-import hashlib, os, shutil, sqlite3, tempfile, time
+import hashlib, math, os, shutil, sqlite3, tempfile, threading, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 import numpy as np
 from fastcore.basics import chunked, patch
-from ..core import PetpooError, cache_dir, sha256
+from ..core import PetpooError, cache_dir, sha256, shared_cache
+from .shared import SharedTable, read_shared
 from ..places import is_fetched, open_place, place_of
+from ..progress import progress
+from ..storage import join
 
 # %% ../../nbs/02a_cache.ipynb #089ea08d
 _REST = 2 # seconds that a file has rested before its checksum is remembered; timestamps are no finer on FAT
@@ -148,6 +151,7 @@ class Cache:
         self._ours, self.file = file is None, Path(file or cache_dir()/'cache.sqlite')
         self.table, self.limit = table, _room_for(self.file) if limit is None else limit
         self._room = 0 # bytes to store until `_shrink` looks again
+        self._shared = SharedTable(join(shared_cache(), table)) if self._ours and shared_cache() else None
     def __repr__(self): return f'Cache({self.table!r}, {str(self.file)!r})'
 
 # %% ../../nbs/02a_cache.ipynb #3a9dad50
@@ -156,6 +160,7 @@ _WAIT = 60 # seconds to wait for another process
 _SETUP = '''
 create table if not exists "{0}" (key text primary key, used real, bytes integer, value blob);
 create index if not exists "{0}_used" on "{0}" (used, bytes);
+create table if not exists taken (name text, part text primary key);
 '''
 
 @patch
@@ -220,20 +225,27 @@ def get(self: Cache,
     keys, # any number of keys
 ) -> dict[str, bytes]: # only keys that are in the cache
     "Look up many keys at once."
+    if self._shared: self._take_shared()
     return self._do(lambda db: _look_up(db, self.table, dict.fromkeys(keys)))
 
 # %% ../../nbs/02a_cache.ipynb #f48450fd
+@patch
+def _store(self: Cache, values, part=''):
+    "Store entries, and the name of the part at an address that holds them."
+    rows = [(k, time.time(), len(v), v) for k, v in values.items()]
+    def store(db):
+        db.executemany(f'insert or replace into "{self.table}" values (?, ?, ?, ?)', rows)
+        if part: db.execute('insert or ignore into taken values (?, ?)', (self.table, part))
+        self._room -= sum(n for _, _, n, _ in rows)
+        if self._room < 0: self._shrink(db)
+    self._do(store)
+
 @patch
 def put(self: Cache,
     values: dict[str, bytes], # key -> value; replaces what the key had
 ):
     "Store many entries, and drop the least recently used ones if the table exceeds its limit."
-    rows = [(k, time.time(), len(v), v) for k, v in values.items()]
-    def store(db):
-        db.executemany(f'insert or replace into "{self.table}" values (?, ?, ?, ?)', rows)
-        self._room -= sum(n for _, _, n, _ in rows)
-        if self._room < 0: self._shrink(db)
-    if rows: self._do(store)
+    if values: self._store(values, self._share(values) if self._shared else '')
 
 # %% ../../nbs/02a_cache.ipynb #19f7d979
 @patch
@@ -278,8 +290,42 @@ def clear(self: Cache):
     self._room = 0
     try:
         self._do(lambda db: db.execute(f'delete from "{self.table}"'))
+        self._do(lambda db: db.execute('delete from taken where name = ?', (self.table,)))
         with closing(sqlite3.connect(self.file, timeout=_WAIT)) as db: db.execute('vacuum')
     except (PetpooError, sqlite3.Error) as e:
         if isinstance(e, sqlite3.Error): e = self._cache_error(e)
         if not self._ours or 'locked' in str(e): raise e
         self._delete_file()
+
+# %% ../../nbs/02a_cache.ipynb #f31492cb
+_AGAIN = 60 # seconds until the address is asked again
+_AT_ONCE = 16 # parts to fetch
+_TAKING = threading.Lock()
+_asked: dict[tuple, float] = {} # file and folder -> when
+
+def _read_or_warn(part):
+    "The entries of a part; None if it cannot be read."
+    try: return read_shared(part)
+    except PetpooError as e: warnings.warn(str(e), stacklevel=2)
+
+@patch
+def _take_shared(self: Cache):
+    "Copy what other machines have added at the address."
+    folder, now = self._shared.folder, time.monotonic()
+    with _TAKING:
+        if now - _asked.get((self.file, folder), -math.inf) < _AGAIN: return
+        taken = self._do(lambda db: {o for o, in db.execute('select part from taken where name = ?', (self.table,))})
+        new = [part for o in self._shared.names() if (part := join(folder, o)) not in taken]
+        with ThreadPoolExecutor(_AT_ONCE) as pool, progress(total=len(new), what='copying the cache', unit=' files') as bar:
+            for some in chunked(new, _AT_ONCE):
+                for part, values in zip(some, pool.map(_read_or_warn, some)):
+                    if values is not None: self._store(values, part)
+                    bar.update()
+        _asked[self.file, folder] = now
+
+@patch
+def _share(self: Cache, values):
+    "Add entries at the address, and return the name of their part; '' if that fails."
+    try: return join(self._shared.folder, self._shared.add(values))
+    except PetpooError as e: warnings.warn(f'{e}; other machines will not find these results', stacklevel=3)
+    return ''

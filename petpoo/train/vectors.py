@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import chunked
 from PIL import ImageOps
-from ..core import cores
+from ..core import PetpooError, cores
 from ..data.cache import Cache
 from ..image import load_image, read_image, resize_image, to_input
 from .packaged import in_bf16
@@ -28,10 +28,14 @@ class FeatureCache(Cache):
     ): super().__init__('features', file, limit)
 
     def get(self,
-        keys: list[str], # any number
+        keys: list[str], # any number, of one body
     ) -> dict[str, np.ndarray]: # those in the cache, float16
-        "Look up many keys at once."
-        return {k: np.frombuffer(v, np.float16) for k, v in Cache.get(self, keys).items()}
+        "Look up many keys at once. Raises `PetpooError` if their vectors cannot be of one body."
+        found = Cache.get(self, keys)
+        lengths = {len(v) for v in found.values()}
+        if len(lengths) > 1 or any(o % 2 for o in lengths):
+            raise PetpooError('the cache has features of several lengths for one body: run `petpoo cache --clear`')
+        return {k: np.frombuffer(v, np.float16) for k, v in found.items()}
 
     def put(self,
         features: dict[str, np.ndarray], # key -> vector, stored as float16
