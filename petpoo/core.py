@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['NO_FILE', 'PALETTE', 'PetpooError', 'nearest', 'check_here', 'lock_path', 'atomic_path', 'atomic_folder', 'open_file',
-           'sha256', 'local_path', 'shared_cache', 'cache_dir', 'temporary_folder', 'seed_everything',
-           'get_random_state', 'set_random_state', 'same_random_state', 'old_name', 'optional_import', 'cores',
-           'give_back', 'start_python', 'installed_version', 'environment']
+           'sha256', 'local_path', 'cache_dir', 'temporary_folder', 'seed_everything', 'get_random_state',
+           'set_random_state', 'same_random_state', 'old_name', 'optional_import', 'cores', 'give_back', 'start_python',
+           'installed_version', 'environment']
 
 # %% ../nbs/00_core.ipynb #80d6a11e
 import contextlib, ctypes, difflib, functools, hashlib, importlib, json, os, platform, random, re, shutil
@@ -35,14 +35,12 @@ def nearest(
     return ', did you mean ' + ' or '.join(filter(None, [', '.join(found[:-1]), found[-1]])) + '?'
 
 # %% ../nbs/00_core.ipynb #71a5a5e4
-_ADDRESS = re.compile(r'([a-z][a-z0-9+.-]+):/+(.*)', re.IGNORECASE | re.DOTALL)
-
 def check_here(
     path: str|Path, # where something will be written
     advice: str = 'give a path of this machine', # what to do
 ) -> str|Path: # the path
     "Raise `PetpooError` for an address."
-    found = _ADDRESS.match(os.fspath(path))
+    found = re.match(r'([a-z][a-z0-9+.-]+):/+(.*)', os.fspath(path), re.IGNORECASE | re.DOTALL)
     if not found: return path
     raise PetpooError(f'{found[1]}://{found[2]} is an address: {advice}') # `Path` keeps one of two slashes
 
@@ -185,14 +183,9 @@ def local_path(
     return Path(name.replace('\\', '/') if foreign else name)
 
 # %% ../nbs/00_core.ipynb #e83c797c
-def shared_cache() -> str: # '' if `PETPOO_CACHE` names a folder of this machine, or nothing
-    "The address where results are kept for other machines, too."
-    given = os.environ.get('PETPOO_CACHE', '')
-    return given.rstrip('/') if _ADDRESS.match(given) else ''
-
 def _wanted_cache():
-    given = os.environ.get('PETPOO_CACHE')
-    if given and not shared_cache(): return Path(given).expanduser()
+    with contextlib.suppress(PetpooError): # of an address, which machines share
+        if given := os.environ.get('PETPOO_CACHE'): return Path(check_here(given)).expanduser()
     return Path(check_here(os.getenv('XDG_CACHE_HOME') or Path.home()/'.cache', 'XDG_CACHE_HOME is a folder'))/'petpoo'
 
 def _private_cache():
@@ -344,10 +337,9 @@ def installed_version(
     except metadata.PackageNotFoundError: return ''
 
 # %% ../nbs/00_core.ipynb #2203fdcc
-_PACKAGES = ('petpoo', 'numpy', 'pillow', 'torch', 'torchvision', 'timm', 'fastai', 'onnxruntime')
-
 def environment(
-    packages: tuple[str, ...] = _PACKAGES, # to list with their versions, if they are installed
+    packages: tuple[str, ...] = ( # to list with their versions, if they are installed
+        'petpoo', 'numpy', 'pillow', 'torch', 'torchvision', 'timm', 'fastai', 'onnxruntime'),
 ) -> dict: # flat, as a row of a CSV
     "The hardware and the versions behind a measured figure."
     versions = {o: v for o in packages if (v := installed_version(o))}

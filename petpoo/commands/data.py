@@ -220,8 +220,8 @@ def cache_command(
     args: Namespace, # see `petpoo cache --help`
 ):
     "Show how much is cached, or clear the cache."
-    from petpoo.core import shared_cache
     from petpoo.data.cache import Cache
+    from petpoo.data.shared import shared_cache
     held = {}
     for table, what in _TABLES.items():
         store = Cache(table)

@@ -12,8 +12,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 import numpy as np
 from fastcore.basics import chunked, patch
-from ..core import PetpooError, cache_dir, sha256, shared_cache
-from .shared import SharedTable, read_shared
+from ..core import PetpooError, cache_dir, sha256
+from .shared import SharedTable, read_shared, shared_cache
 from ..places import is_fetched, open_place, place_of
 from ..progress import progress
 from ..storage import join
@@ -299,7 +299,7 @@ def clear(self: Cache):
 
 # %% ../../nbs/02a_cache.ipynb #f31492cb
 _AGAIN = 60 # seconds until the address is asked again
-_AT_ONCE = 16 # parts to fetch
+_FETCHED = 16 # parts, at once
 _TAKING = threading.Lock()
 _asked: dict[tuple, float] = {} # file and folder -> when
 
@@ -316,8 +316,9 @@ def _take_shared(self: Cache):
         if now - _asked.get((self.file, folder), -math.inf) < _AGAIN: return
         taken = self._do(lambda db: {o for o, in db.execute('select part from taken where name = ?', (self.table,))})
         new = [part for o in self._shared.names() if (part := join(folder, o)) not in taken]
-        with ThreadPoolExecutor(_AT_ONCE) as pool, progress(total=len(new), what='copying the cache', unit=' files') as bar:
-            for some in chunked(new, _AT_ONCE):
+        bar = progress(total=len(new), what='copying the cache', unit=' files')
+        with ThreadPoolExecutor(_FETCHED) as pool, bar:
+            for some in chunked(new, _FETCHED):
                 for part, values in zip(some, pool.map(_read_or_warn, some)):
                     if values is not None: self._store(values, part)
                     bar.update()

@@ -24,7 +24,7 @@ def _version(facts):
 
 # %% ../../nbs/02aa_stored.ipynb #d66dce87
 _LISTED = 8 # photos in a folder from which on the folder is listed
-_MOST = 1 << 18 # photos
+_MOST_STORED = 1 << 18 # photos
 
 def _versions_in(folder, names):
     "Name -> version of the files in a folder of a storage."
@@ -50,23 +50,24 @@ def stored_versions(
         if scheme_of(file) not in ('', 'http', 'https'):
             folder, _, name = file.rpartition('/')
             folders.setdefault(folder, []).append(name)
-    if len(file_of) > _MOST: return {}
+    if len(file_of) > _MOST_STORED: return {}
     for folder, names in folders.items():
         with suppress(Exception): versions |= {f'{folder}/{o}': v for o, v in _versions_in(folder, names).items()}
     return {path: versions[file] for path, file in file_of.items() if versions.get(file)}
 
 # %% ../../nbs/02aa_stored.ipynb #1c76e61f
-def _known(): return Cache('checksums', limit=2**28)
+def _by_version(): return Cache('checksums', limit=2**28)
 
-def _key(path, version): return hashlib.sha256(f'{path}\0{version}'.encode('utf-8', 'surrogateescape')).hexdigest()
+def _version_key(path, version):
+    return hashlib.sha256(f'{path}\0{version}'.encode('utf-8', 'surrogateescape')).hexdigest()
 
 def recall_stored(
     paths: list[str], # of photos, here or anywhere
 ) -> dict[str, str]: # path -> version, for `keep_stored`
     "Believe, within `believe_workers`, what is remembered of photos in a storage that are still the same."
     versions = stored_versions([o for o in paths if not known_content(o)])
-    keys = {path: _key(path, version) for path, version in versions.items()}
-    known = _known().get(keys.values()) if keys else {}
+    keys = {path: _version_key(path, version) for path, version in versions.items()}
+    known = _by_version().get(keys.values()) if keys else {}
     for path, key in keys.items():
         if key in known: remember_content(path, known[key].hex(), '')
     return versions
@@ -77,5 +78,5 @@ def keep_stored(
     "Remember what workers have told since, of photos that nobody has replaced meanwhile."
     told = {path: content for path in versions if (content := known_content(path))}
     now = stored_versions([*told])
-    _known().put({_key(path, versions[path]): bytes.fromhex(content) for path, content in told.items()
-                  if now.get(path) == versions[path]})
+    _by_version().put({_version_key(path, versions[path]): bytes.fromhex(content) for path, content in told.items()
+                   if now.get(path) == versions[path]})
