@@ -8,10 +8,11 @@ one after the other, each in a process of its own:
 - body: the network alone on noise, on the engine that petpoo chooses; what `petpoo train` cannot be faster than
 - cold and warm: the whole command `petpoo train`, with an empty cache and with a full one
 - labels: the whole command `petpoo audit --labels`, with an empty cache
+- labels_before: the same command of an earlier petpoo, in a checkout that `--before` names, such as that of 4359b16
 - sklearn: twenty lines of timm and scikit-learn, the features of a frozen network and a logistic regression in five folds
 - tuned: the same with glibc's allocator told to keep large blocks, which few know
 - fastai: one frozen and one unfrozen epoch on a slice, extrapolated to all photographs (see against_fastai.py)
-- sklearn_minutes and fastai_minutes: how far these come in the time of `cold` (the row in the file, or `--budget`), on as
+- sklearn_minutes and fastai_minutes: how far these come in the time of `cold` (or `--budget`), on as
   many photographs as fit into it; fastai trains its new layers for an epoch, as the first part of `fine_tune` does
 - sklearn_shipped and fastai_shipped: the MiB of what is shipped, and the start and the time a photo of a process that
   answers with scikit-learn's; predict_speed.csv has those of petpoo and of fastai
@@ -63,14 +64,16 @@ def petpoo(data, part):
                 species=species['value'], species_low=species['low'], species_high=species['high'],
                 shipped_mb=shipped/2**20)
 
-def labels(data, part):
+def labels(data, part, **others):
     "The audit, wrong labels included."
     with tempfile.TemporaryDirectory() as tmp:
-        began, env = time.perf_counter(), dict(os.environ, PETPOO_CACHE=f'{tmp}/cache')
+        began, env = time.perf_counter(), dict(os.environ, PETPOO_CACHE=f'{tmp}/cache', **others)
         command = ['petpoo', 'audit', data, '--labels', '--out', f'{tmp}/audit']
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=env)
         seconds = time.perf_counter() - began
         return dict(images=len(pd.read_csv(f'{tmp}/audit/table.csv')), seconds=seconds)
+
+def labels_before(data, part): return labels(data, part, PYTHONPATH=os.environ['BEFORE'])
 
 def frozen_features():
     "A function from image files to features, in timm's words."
@@ -240,17 +243,18 @@ def imports(data, part):
     import torch, fastai.vision.all # noqa: F401
     return dict(seconds=time.perf_counter() - began)
 
-JOBS = dict(imports=imports, body=body, cold=petpoo, warm=petpoo, labels=labels, sklearn=sklearn, tuned=sklearn,
+JOBS = dict(imports=imports, body=body, cold=petpoo, warm=petpoo, labels=labels,
+            labels_before=labels_before, sklearn=sklearn, tuned=sklearn,
             fastai=with_fastai, sklearn_minutes=sklearn_minutes, fastai_minutes=fastai_minutes,
             sklearn_shipped=sklearn_shipped, fastai_shipped=fastai_shipped,
             ultralytics=ultralytics, keras=keras, autogluon=autogluon)
 KEEP_BLOCKS = dict(MALLOC_MMAP_THRESHOLD_=str(2**30), MALLOC_TRIM_THRESHOLD_=str(2**30))
 
-def in_process(job, args):
+def in_process(job, args, cold):
     "The figures of a job in a process of its own, and the most memory that it took."
-    amount = args.budget if job.endswith('minutes') else args.slice
+    amount = cold() if job.endswith('minutes') else args.slice
     command = [sys.executable, '-W', 'ignore', __file__, args.data, '--amount', str(amount), '--job', job]
-    env, began = os.environ | (KEEP_BLOCKS if job == 'tuned' else {}), os.times().elapsed
+    env, began = os.environ | dict(BEFORE=args.before) | (KEEP_BLOCKS if job == 'tuned' else {}), os.times().elapsed
     child = subprocess.run(command, capture_output=True, text=True, env=env)
     if child.returncode: return dict(failed=([o for o in child.stderr.splitlines() if o.strip()] or ['?'])[-1])
     return dict(process_seconds=os.times().elapsed - began, **json.loads(child.stdout.splitlines()[-1]))
@@ -258,17 +262,21 @@ def in_process(job, args):
 def median_runs(args):
     "Job -> its figures, those of the run with the median time."
     runs = {job: [] for job in args.jobs}
+    def cold():
+        if args.budget: return args.budget
+        before = runs.get('cold') or [pd.read_csv(OUT).set_index('job').loc['cold']]
+        return before[-1]['process_seconds']
     for _ in range(args.turns):
         with tempfile.TemporaryDirectory() as os.environ['PETPOO_CACHE']:
             for job, found in runs.items():
-                found.append(in_process(job, args))
+                found.append(in_process(job, args, cold))
                 print(job, found[-1], flush=True)
     return {job: sorted(found, key=lambda o: o.get('seconds', 0))[len(found)//2] for job, found in runs.items()}
 
 def work(job, args):
     import resource
     figures = JOBS[job](args.data, args.amount)
-    who = resource.RUSAGE_CHILDREN if job in ('cold', 'warm', 'labels') else resource.RUSAGE_SELF
+    who = resource.RUSAGE_CHILDREN if job in ('cold', 'warm', 'labels', 'labels_before') else resource.RUSAGE_SELF
     print(json.dumps(figures | dict(peak_mb=resource.getrusage(who).ru_maxrss//1024), default=float))
 
 def instructions():
@@ -280,10 +288,11 @@ def instructions():
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('data')
-    p.add_argument('--jobs', nargs='+', choices=JOBS, default=[*JOBS])
+    p.add_argument('--jobs', nargs='+', choices=JOBS, default=[o for o in JOBS if o != 'labels_before'])
+    p.add_argument('--before', default='', help='a checkout of an earlier petpoo, for `labels_before`')
     p.add_argument('--turns', type=int, default=1, help='times that each job is run (default: %(default)s)')
     p.add_argument('--slice', type=int, default=300, help="fastai's training images (default: %(default)s)")
-    p.add_argument('--budget', type=float, help='seconds of the jobs `minutes` (default: those of `cold` in the file)')
+    p.add_argument('--budget', type=float, help='seconds of the jobs `minutes` (default: those of `cold`)')
     p.add_argument('--amount', type=float, help=argparse.SUPPRESS)
     p.add_argument('--job', choices=JOBS, help=argparse.SUPPRESS)
     return p.parse_args()
@@ -291,8 +300,7 @@ def arguments():
 def main():
     args = arguments()
     if args.job: return work(args.job, args)
-    args.budget = args.budget or pd.read_csv(OUT).set_index('job').process_seconds['cold']
-    rows = [] if {*args.jobs} == {*JOBS} or not OUT.exists() else pd.read_csv(OUT).to_dict('records')
+    rows = [] if {*args.jobs} >= {*JOBS} - {'labels_before'} or not OUT.exists() else pd.read_csv(OUT).to_dict('records')
     for job, figures in median_runs(args).items():
         rows = [o for o in rows if o['job'] != job]
         rows.append(dict(job=job, **figures, instructions=instructions(), **environment()))

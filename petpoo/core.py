@@ -184,8 +184,8 @@ def local_path(
 
 # %% ../nbs/00_core.ipynb #e83c797c
 def _wanted_cache():
-    with contextlib.suppress(PetpooError): # of an address, which machines share
-        if given := os.environ.get('PETPOO_CACHE'): return Path(check_here(given)).expanduser()
+    given = os.environ.get('PETPOO_CACHE')
+    if given and '://' not in given: return Path(check_here(given, 'PETPOO_CACHE is a folder')).expanduser()
     return Path(check_here(os.getenv('XDG_CACHE_HOME') or Path.home()/'.cache', 'XDG_CACHE_HOME is a folder'))/'petpoo'
 
 def _private_cache():
@@ -211,7 +211,7 @@ def _fallback(reason):
     return path
 
 # %% ../nbs/00_core.ipynb #7da0b73d
-def cache_dir() -> Path: # `$PETPOO_CACHE`, else `$XDG_CACHE_HOME/petpoo`, else `~/.cache/petpoo`
+def cache_dir() -> Path: # `$PETPOO_CACHE` if it is a folder, else `$XDG_CACHE_HOME/petpoo`, else `~/.cache/petpoo`
     "The folder for what can be computed again. Raises `PetpooError` if not even a temporary folder can be created."
     try:
         path = _wanted_cache()

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MARK', 'scheme_of', 'filesystem', 'join', 'clear_errors', 'open_object', 'open_anywhere', 'read_bytes', 'write_whole',
-           'remove', 'remove_folder', 'is_file', 'names_in', 'stream_files', 'check_writable', 'output_folder',
-           'output_file']
+           'remove', 'remove_folder', 'is_file', 'names_in', 'stream_files', 'stream_versions', 'check_writable',
+           'output_folder', 'output_file']
 
 # %% ../nbs/00ba_storage.ipynb #1e7d0661
 import logging, os, re, shutil, tempfile
@@ -155,15 +155,15 @@ def _walk_there(fs, there):
 
 # %% ../nbs/00ba_storage.ipynb #897b42d2
 def _s3_page(fs, bucket, prefix, token):
-    "The names of some objects, and the token of the next page; '' at the end."
+    "Name and version of some objects, and the token of the next page; '' at the end."
     more = dict(ContinuationToken=token) if token else {}
     page = fs.call_s3('list_objects_v2', Bucket=bucket, Prefix=prefix, **more)
-    return [o['Key'] for o in page.get('Contents', ())], page.get('NextContinuationToken', '')
+    return [(o['Key'], o['ETag']) for o in page.get('Contents', ())], page.get('NextContinuationToken', '')
 
 def _gs_page(fs, bucket, prefix, token):
     more = dict(pageToken=token) if token else {}
     page = fs.call('GET', 'b/{}/o', bucket, json_out=True, prefix=prefix, **more)
-    return [o['name'] for o in page.get('items', ())], page.get('nextPageToken', '')
+    return [(o['name'], o.get('etag', '')) for o in page.get('items', ())], page.get('nextPageToken', '')
 
 def _az_page(fs, bucket, prefix, token):
     found = fs.service_client.get_container_client(bucket).list_blobs(name_starts_with=prefix, include=['metadata'],
@@ -171,7 +171,7 @@ def _az_page(fs, bucket, prefix, token):
     pages = found.by_page(token or None)
     from fsspec.asyn import sync
     async def read(): return [o async for o in await pages.__anext__()]
-    keys = [o.name for o in sync(fs.loop, read) if not _is_folder(o)]
+    keys = [(o.name, o.etag) for o in sync(fs.loop, read) if not _is_folder(o)]
     return keys, pages.continuation_token or ''
 
 def _is_folder(blob):
@@ -182,12 +182,12 @@ _PAGES = (dict.fromkeys(('s3', 's3a'), _s3_page) | dict.fromkeys(('gs', 'gcs'), 
           | dict.fromkeys(('az', 'abfs', 'abfss'), _az_page))
 
 def _paged(page_of, fs, there):
-    "The names of the objects below a prefix, seen from it, a thousand at a time."
+    "Name, seen from the prefix, and version of the objects below it, a thousand at a time."
     bucket, _, prefix = there.partition('/')
     prefix, token = f'{prefix.rstrip("/")}/' if prefix else '', ''
     while True:
         keys, token = page_of(fs, bucket, prefix, token)
-        yield from (o.removeprefix(prefix) for o in keys if not o.endswith('/'))
+        yield from ((o.removeprefix(prefix), version) for o, version in keys if not o.endswith('/'))
         if not token: return
 
 # %% ../nbs/00ba_storage.ipynb #989c6e76
@@ -200,8 +200,17 @@ def stream_files(
         else:
             fs, there = filesystem(folder)
             page_of = _PAGES.get(scheme_of(folder))
-            names = _paged(page_of, fs, there) if page_of else _walk_there(fs, there)
+            names = (o for o, _ in _paged(page_of, fs, there)) if page_of else _walk_there(fs, there)
             yield from (join(folder, o) for o in names)
+
+def stream_versions(
+    folder: str, # an address
+): # yields pairs of an address and what changes when the object is replaced (its ETag), '' if the storage does not tell
+    "The objects below a folder, if its storage lists them by pages; else nothing. Raises `PetpooError`."
+    page_of = _PAGES.get(scheme_of(folder))
+    if not page_of: return
+    with clear_errors(folder):
+        for name, version in _paged(page_of, *filesystem(folder)): yield join(folder, name), version
 
 # %% ../nbs/00ba_storage.ipynb #ed9b5101
 def _is_there(path):

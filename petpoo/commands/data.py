@@ -197,7 +197,7 @@ def audit_parser(
 
 # %% ../../nbs/50e_data.ipynb #f445d923
 _TABLES = dict(features='feature vectors', measures='measured images', readable='images known to be readable',
-               checksums='photos in a storage')
+               checksums='checksums of photos in a storage')
 _CACHE_FOLDERS = dict(archives='file for archives', graphs='graph of networks',
                       bundles='file of downloaded bundles') # of the cache
 
@@ -228,7 +228,7 @@ def cache_command(
         if args.clear: store.clear()
         held[table] = _say_table(store, what)
     for name, what in _CACHE_FOLDERS.items(): held[name] = _say_folder(name, what, args.clear)
-    if there := shared_cache(): print(f'{there}: what machines share; petpoo removes nothing there')
+    if there := shared_cache(): print(f'{there}: shared with other machines; petpoo never deletes anything there')
     print_result(args, held)
 
 # %% ../../nbs/50e_data.ipynb #a2b319ac

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 from fastcore.basics import chunked
 from .options import say
+from ..core import installed_version
 from ..names import count
 from ..storage import join, names_in, remove, remove_folder, scheme_of, write_whole
 
@@ -23,8 +24,10 @@ def engine_of(
     args: Namespace, # with `engine`, which may be None
     paths, # of the photos
 ) -> str|None: # None: the process of the command
-    "The engine that was asked for, or processes of this machine for photos in a storage."
-    return args.engine or ('local' if any(map(scheme_of, paths)) else None)
+    "The engine that was asked for, or processes of this machine for photos in a storage, if they can do it best."
+    from petpoo.train.ahead import without_gpu
+    if args.engine or not any(map(scheme_of, paths)): return args.engine
+    return 'local' if installed_version('pyarrow') and without_gpu() else None
 
 def _missing(paths, known, body, cache):
     "The images that are not known to have features in the cache; none is read."
@@ -67,11 +70,21 @@ def _say_computed(tally):
     from petpoo.scale.mapping import as_summary
     if tally.ended: say(f'Computed {as_summary(tally)}')
 
+def _thousands_of(blocks):
+    "The same entries in larger blocks."
+    some = {}
+    for block in blocks:
+        some |= block
+        if len(some) < 1024: continue
+        yield some
+        some = {}
+    yield some
+
 def _store(cache, blocks, body, n):
     "Put features into the cache, which grows with their number, and remember that the images can be read."
     from petpoo.data.table import remember_readable
     from petpoo.train.vectors import feature_key
-    for block in blocks:
+    for block in _thousands_of(blocks):
         remember_readable(block)
         bytes_each = max((o.nbytes for o in block.values()), default=0)
         cache.limit = max(cache.limit, 2*n*bytes_each)
@@ -112,8 +125,10 @@ def features_on_engine(
     folder = folder if scheme_of(folder) else os.path.abspath(folder)
     say(f'Computing the features of {count(len(paths), "image")} with --engine {engine}')
     worker = _worker_for(graph(), spec, key, join(folder, f'{_hash_name(key)}.onnx'))
-    name = _hash_name(json.dumps(worker.settings()), *paths)
-    blocks = map_features(paths, worker, join(folder, name), engine, address=address, tell=_say_computed)
+    size = min(max(len(paths)//64, _HANDFUL), 256) # photos in a part, so that few photos are work for many cores
+    versions = {o: versions[o] for o in paths if o in versions}
+    name = _hash_name(json.dumps([worker.settings(), size, versions]), *paths)
+    blocks = map_features(paths, worker, join(folder, name), engine, address=address, size=size, tell=_say_computed)
     _store(cache, blocks, worker.key, len(paths))
-    keep_stored({o: versions[o] for o in paths if o in versions})
+    keep_stored(versions)
     _remove_computed(folder)

@@ -123,7 +123,7 @@ def add_engine_options(
     "Add the options that say what works on the images."
     add = parser.add_argument
     add('--engine', choices=['local', 'ray'], default=default,
-        help=f'what works on the images (default: {default or "this process"})\n'
+        help=f'what works on the images (default: {default or "this process; local for photos in a storage"})\n'
              'local: processes on this machine\nray: Ray, on this machine or a cluster')
     add('--address', default='', metavar='A', help='of a Ray cluster (default: RAY_ADDRESS, or Ray on this machine)')
     if not workers: return

@@ -7,13 +7,14 @@ __all__ = ['content', 'file_stamp', 'known_content', 'believe_workers', 'remembe
 
 # %% ../../nbs/02a_cache.ipynb #07f79ade
 import hashlib, math, os, shutil, sqlite3, tempfile, threading, time, warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 import numpy as np
 from fastcore.basics import chunked, patch
 from ..core import PetpooError, cache_dir, sha256
-from .shared import SharedTable, read_shared, shared_cache
+from .shared import SharedTable, batches, shared_cache
 from ..places import is_fetched, open_place, place_of
 from ..progress import progress
 from ..storage import join
@@ -145,13 +146,14 @@ class Cache:
         table: str, # the kind of values, such as 'features'; an identifier
         file: str|Path|None = None, # None: `cache.sqlite` in the cache folder
         limit: int|None = None, # bytes of values that this table may hold; None: what the disk has room for
+        is_valid: Callable = bool, # whether a value from another machine can be one of this table
     ):
         if not table.isidentifier():
             raise PetpooError(f'a table of the cache has letters, digits and _ in its name, not {table!r}')
         self._ours, self.file = file is None, Path(file or cache_dir()/'cache.sqlite')
         self.table, self.limit = table, _room_for(self.file) if limit is None else limit
         self._room = 0 # bytes to store until `_shrink` looks again
-        self._shared = SharedTable(join(shared_cache(), table)) if self._ours and shared_cache() else None
+        self._shared = SharedTable(join(there, table), is_valid) if self._ours and (there := shared_cache()) else None
     def __repr__(self): return f'Cache({self.table!r}, {str(self.file)!r})'
 
 # %% ../../nbs/02a_cache.ipynb #3a9dad50
@@ -160,7 +162,7 @@ _WAIT = 60 # seconds to wait for another process
 _SETUP = '''
 create table if not exists "{0}" (key text primary key, used real, bytes integer, value blob);
 create index if not exists "{0}_used" on "{0}" (used, bytes);
-create table if not exists taken (name text, part text primary key);
+create table if not exists taken (name text, file text primary key);
 '''
 
 @patch
@@ -197,8 +199,9 @@ def _do(self: Cache, work):
 # %% ../../nbs/02a_cache.ipynb #b3d6d0cf
 @patch
 def _cache_error(self: Cache, e):
+    variable = 'XDG_CACHE_HOME' if self._shared else 'PETPOO_CACHE'
     return PetpooError(f'the cache {self.file} cannot be used ({e}): free some disk space, '
-                       'run `petpoo cache --clear`, or set PETPOO_CACHE to another folder')
+                       f'run `petpoo cache --clear`, or set {variable} to another folder')
 
 @patch
 def _delete_file(self: Cache):
@@ -230,12 +233,12 @@ def get(self: Cache,
 
 # %% ../../nbs/02a_cache.ipynb #f48450fd
 @patch
-def _store(self: Cache, values, part=''):
-    "Store entries, and the name of the part at an address that holds them."
-    rows = [(k, time.time(), len(v), v) for k, v in values.items()]
+def _store(self: Cache, values, file='', how='replace', used=None):
+    "Store entries, and the name of the file at an address that holds them."
+    rows = [(k, time.time() if used is None else used, len(v), v) for k, v in values.items()]
     def store(db):
-        db.executemany(f'insert or replace into "{self.table}" values (?, ?, ?, ?)', rows)
-        if part: db.execute('insert or ignore into taken values (?, ?)', (self.table, part))
+        db.executemany(f'insert or {how} into "{self.table}" values (?, ?, ?, ?)', rows)
+        if file: db.execute('insert or ignore into taken values (?, ?)', (self.table, file))
         self._room -= sum(n for _, _, n, _ in rows)
         if self._room < 0: self._shrink(db)
     self._do(store)
@@ -245,7 +248,8 @@ def put(self: Cache,
     values: dict[str, bytes], # key -> value; replaces what the key had
 ):
     "Store many entries, and drop the least recently used ones if the table exceeds its limit."
-    if values: self._store(values, self._share(values) if self._shared else '')
+    if values: self._store(values)
+    if self._shared: self._share(values)
 
 # %% ../../nbs/02a_cache.ipynb #19f7d979
 @patch
@@ -285,12 +289,16 @@ def file_array(
 
 # %% ../../nbs/02a_cache.ipynb #e8f1524f
 @patch
+def _delete_all(self: Cache, db):
+    db.execute(f'delete from "{self.table}"')
+    db.execute('delete from taken where name = ?', (self.table,))
+
+@patch
 def clear(self: Cache):
     "Delete all entries of the table, and give their space back to the disk."
     self._room = 0
     try:
-        self._do(lambda db: db.execute(f'delete from "{self.table}"'))
-        self._do(lambda db: db.execute('delete from taken where name = ?', (self.table,)))
+        self._do(self._delete_all)
         with closing(sqlite3.connect(self.file, timeout=_WAIT)) as db: db.execute('vacuum')
     except (PetpooError, sqlite3.Error) as e:
         if isinstance(e, sqlite3.Error): e = self._cache_error(e)
@@ -299,34 +307,61 @@ def clear(self: Cache):
 
 # %% ../../nbs/02a_cache.ipynb #f31492cb
 _AGAIN = 60 # seconds until the address is asked again
-_FETCHED = 16 # parts, at once
+_FETCHED = 8 # files at once
 _TAKING = threading.Lock()
-_asked: dict[tuple, float] = {} # file and folder -> when
+_asked: dict[tuple, float] = {} # file of this machine and folder at the address -> when
+_failed: dict[tuple, str] = {} # folder and what was tried there -> why it failed
 
-def _read_or_warn(part):
-    "The entries of a part; None if it cannot be read."
-    try: return read_shared(part)
-    except PetpooError as e: warnings.warn(str(e), stacklevel=2)
+def _say_failed(folder, what, why):
+    "Warn, but once for each folder and each thing that was tried there."
+    if (folder, what) not in _failed: warnings.warn(why, stacklevel=3)
+    _failed[folder, what] = why
+
+@patch
+def _new_files(self: Cache):
+    "Files at the address that were not copied. Raises `PetpooError` if the first question fails."
+    folder = self._shared.folder
+    if (folder, 'room') in _failed: return []
+    taken = self._do(lambda db: {o for o, in db.execute('select file from taken where name = ?', (self.table,))})
+    try: return [o for o in self._shared.files() if o not in taken]
+    except PetpooError as e:
+        if (self.file, folder) not in _asked: raise
+        _say_failed(folder, 'list', f'{e}; until it answers, results of other machines are computed again')
+        return []
+
+@patch
+def _read_shared(self: Cache, file):
+    "The entries of a file; None if it cannot be used."
+    try: return self._shared.read(file)
+    except PetpooError as e: _say_failed(file, 'read', str(e))
+
+@patch
+def _take(self: Cache, files):
+    "Copy the entries of files as far as there is room."
+    room = self.limit - self.size()[1]
+    with ThreadPoolExecutor(_FETCHED) as pool, progress(total=len(files), what='copying', unit=' files') as bar:
+        for some in chunked(files, _FETCHED):
+            for file, values in zip(some, pool.map(self._read_shared, some)):
+                room -= sum(map(len, (values or {}).values()))
+                if room < 0: return _say_failed(self._shared.folder, 'room', f'{self._shared.folder} holds more than '
+                                                f'{self.file} has room for, so some of it is computed again')
+                if values: self._store(values, file, 'ignore', used=0)
+                bar.update()
 
 @patch
 def _take_shared(self: Cache):
-    "Copy what other machines have added at the address."
-    folder, now = self._shared.folder, time.monotonic()
+    "Copy what other machines have added at the address since the last look."
+    key = self.file, self._shared.folder
     with _TAKING:
-        if now - _asked.get((self.file, folder), -math.inf) < _AGAIN: return
-        taken = self._do(lambda db: {o for o, in db.execute('select part from taken where name = ?', (self.table,))})
-        new = [part for o in self._shared.names() if (part := join(folder, o)) not in taken]
-        bar = progress(total=len(new), what='copying the cache', unit=' files')
-        with ThreadPoolExecutor(_FETCHED) as pool, bar:
-            for some in chunked(new, _FETCHED):
-                for part, values in zip(some, pool.map(_read_or_warn, some)):
-                    if values is not None: self._store(values, part)
-                    bar.update()
-        _asked[self.file, folder] = now
+        if time.monotonic() - _asked.get(key, -math.inf) < _AGAIN: return
+        self._take(self._new_files())
+        _asked[key] = time.monotonic()
 
 @patch
 def _share(self: Cache, values):
-    "Add entries at the address, and return the name of their part; '' if that fails."
-    try: return join(self._shared.folder, self._shared.add(values))
-    except PetpooError as e: warnings.warn(f'{e}; other machines will not find these results', stacklevel=3)
-    return ''
+    "Add entries at the address, unless that has failed before."
+    folder = self._shared.folder
+    for some in batches(values):
+        if (folder, 'add') in _failed: return
+        try: self._store({}, self._shared.add(some))
+        except PetpooError as e: _say_failed(folder, 'add', f'{e}; other machines will not find these results')

@@ -92,6 +92,12 @@ def _pack(found, mini): return mini + json.dumps(found).encode()
 
 def _unpack(value): return json.loads(value[MINI**2:]), value[:MINI**2]
 
+def _is_measured(value):
+    "Are these bytes what `_pack` returns?"
+    try: found = json.loads(value[MINI**2:])
+    except ValueError: return False
+    return isinstance(found, dict) and all(isinstance(o, str|int|float|None) for o in found.values())
+
 # %% ../../nbs/02f_measures.ipynb #9c855787
 def _fits(path):
     try: return place_size(path) <= MAX_BYTES
@@ -173,7 +179,7 @@ def measure_images(
     paths: list[str], # image files
 ) -> tuple[pd.DataFrame, np.ndarray]: # a row for each image; miniatures (n, 32, 32) uint8, black for a fault
     "Measure many images as `measure` does, in threads; images in the cache are not decoded again."
-    cache, paths, measured = Cache('measures'), list(paths), Measured(len(paths))
+    cache, paths, measured = Cache('measures', is_valid=_is_measured), list(paths), Measured(len(paths))
     with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
         warnings.simplefilter('ignore') # Pillow warns of odd files; `fault` says what matters
         with progress(total=len(paths), what='measuring') as bar:

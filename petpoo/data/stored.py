@@ -11,52 +11,67 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from .cache import Cache, known_content, remember_content
 from ..places import place_of
-from ..storage import filesystem, scheme_of
+from ..progress import progress
+from ..storage import filesystem, scheme_of, stream_versions
 
 # %% ../../nbs/02aa_stored.ipynb #b5cb1312
-_VERSION = 'ETag', 'etag', 'blob_id', 'created' # of fsspec: S3; Google and Azure; Hugging Face; memory and local files
+_VERSION = 'ETag', 'etag', 'blob_id' # of S3; of Google's and Azure's storage; of Hugging Face
 
-def _version(facts):
+def _version(fs, there):
     "What changes when an object is replaced; '' if the storage does not tell."
-    found = next((facts[o] for o in _VERSION if facts.get(o)), '')
-    if hasattr(found, 'timestamp'): found = found.timestamp() # a listing gives a number
-    return f'{found} {facts["size"]}' if found and facts['type'] == 'file' else ''
+    facts = fs.info(there)
+    if facts['type'] != 'file' or facts['name'] != there: return ''
+    if tag := next((facts[o] for o in _VERSION if facts.get(o)), ''): return tag
+    if 'ino' in facts: return f'{facts["ino"]} {facts["mtime"]} {facts["size"]}' # a local file
+    return str(facts['created']) if 'memory' in fs.protocol else ''
 
 # %% ../../nbs/02aa_stored.ipynb #d66dce87
-_LISTED = 8 # photos in a folder from which on the folder is listed
+_MANY = 16 # photos in a folder from which on the folder is listed
+_SPARSE = 4 # objects in a folder for each photo that is looked for, from which on the listing ends
 _MOST_STORED = 1 << 18 # photos
+_ASKED = 32 # photos to ask for at once
 
-def _versions_in(folder, names):
-    "Name -> version of the files in a folder of a storage."
-    fs, there = filesystem(folder)
-    def ask(name):
-        with suppress(Exception): return _version(fs.info(f'{there}/{name}'))
-        return ''
-    if len(names) >= _LISTED:
-        return {o['name'].rpartition('/')[2]: _version(o) for o in fs.ls(there, detail=True)}
-    with ThreadPoolExecutor(16) as pool: return dict(zip(names, pool.map(ask, names)))
+def _listed(folder, files):
+    "File -> version, of the files in a folder that its listing names."
+    files, found = {*files}, {}
+    with suppress(Exception):
+        for seen, (file, version) in enumerate(stream_versions(folder)):
+            if file in files: found[file] = version
+            if len(found) == len(files) or seen > _SPARSE*len(files) + 2_000: break
+    return found
 
-def _file_of(path):
-    "The object that holds a photo: its own, or an archive."
-    place = place_of(path)
-    return place.file if place else path
+def _ask(file):
+    with suppress(Exception):
+        fs, there = filesystem(file)
+        return _version(fs, there)
+    return ''
+
+def _in_storage(files):
+    "Folder at an address -> files in it."
+    folders = {}
+    for o in files:
+        if scheme_of(o) not in ('', 'http', 'https'): folders.setdefault(o.rpartition('/')[0], []).append(o)
+    return folders
 
 def stored_versions(
     paths: list[str], # of photos, here or anywhere
 ) -> dict[str, str]: # path -> version, of those in a storage that tells it
     "What changes when a photo is replaced, or the archive that holds it."
-    file_of, folders, versions = {o: _file_of(o) for o in paths}, {}, {}
-    for file in {*file_of.values()}:
-        if scheme_of(file) not in ('', 'http', 'https'):
-            folder, _, name = file.rpartition('/')
-            folders.setdefault(folder, []).append(name)
+    file_of, versions = {o: place.file if (place := place_of(o)) else o for o in paths}, {}
+    folders = _in_storage(dict.fromkeys(file_of.values()))
     if len(file_of) > _MOST_STORED: return {}
-    for folder, names in folders.items():
-        with suppress(Exception): versions |= {f'{folder}/{o}': v for o, v in _versions_in(folder, names).items()}
+    for folder, files in folders.items():
+        if len(files) >= _MANY: versions |= _listed(folder, files)
+    left = [o for files in folders.values() for o in files if o not in versions]
+    with ThreadPoolExecutor(_ASKED) as pool:
+        found = progress(pool.map(_ask, left), total=len(left), what='asking the storage', unit=' photos')
+        versions |= zip(left, found)
     return {path: versions[file] for path, file in file_of.items() if versions.get(file)}
 
 # %% ../../nbs/02aa_stored.ipynb #1c76e61f
-def _by_version(): return Cache('checksums', limit=2**28)
+def _is_checksum(value): return len(value) == 32
+
+def _by_version(): return Cache('checksums', limit=2**28, is_valid=_is_checksum)
 
 def _version_key(path, version):
     return hashlib.sha256(f'{path}\0{version}'.encode('utf-8', 'surrogateescape')).hexdigest()

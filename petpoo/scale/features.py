@@ -18,6 +18,7 @@ from ..data.cache import content, file_stamp, remember_content
 from ..image import load_image, to_input
 from .mapping import map_images
 from .parts import Worker, read_parts
+from .sources import PART
 from ..storage import clear_errors
 
 # %% ../../nbs/35d_body_features.ipynb #60b79bab
@@ -73,8 +74,9 @@ def map_features(
     engine: str = 'local', # 'local': processes; 'ray': Ray, on this machine or a cluster
     workers: int = 0, # processes or actors; 0: one per core
     address: str = '', # of a Ray cluster
+    size: int = PART, # photos in a part
     tell: Callable = noop, # called with the `Tally` after each part, and at the end
 ) -> Iterator[dict[str, np.ndarray]]: # SHA-256 of a photo -> float16 (features,), some photos at a time
     "Compute features in several processes. Raises `PetpooError` if `out` belongs to other photos or another body."
-    map_images(paths, worker, out, engine, workers, address, tell=tell)
+    map_images(paths, worker, out, engine, workers, address, size, tell=tell)
     yield from map(_as_features, read_parts(out, ['path', 'content', 'stamp', 'features']))

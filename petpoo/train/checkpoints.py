@@ -71,7 +71,7 @@ class _Best:
 def _newest(folder):
     "The newest checkpoint; None if there is none."
     files = [o for o in names_in(folder) if o.startswith('epoch_') and o.endswith('.pth')]
-    return join(folder, files[-1]) if files else None
+    return join(folder, max(files, key=lambda o: (len(o), o))) if files else None # epoch_1000 after epoch_999
 
 def _read_checkpoint(file):
     "The state in a checkpoint."

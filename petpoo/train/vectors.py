@@ -20,21 +20,26 @@ from ..image import load_image, read_image, resize_image, to_input
 from .packaged import in_bf16
 
 # %% ../../nbs/10c_vectors.ipynb #f0c612f6
+def _is_vector(value):
+    return len(value) > 0 and len(value) % 2 == 0 and bool(np.isfinite(np.frombuffer(value, np.float16)).all())
+
 class FeatureCache(Cache):
     "Feature vectors by key, in the table `features` of the cache."
     def __init__(self,
         file: str|Path|None = None, # None: `cache.sqlite` in the cache folder
         limit: int|None = None, # bytes of features to keep, the least recently used go first; None: see `Cache`
-    ): super().__init__('features', file, limit)
+    ):
+        super().__init__('features', file, limit, _is_vector)
+        self._lengths = {} # body and view -> bytes of a vector
 
     def get(self,
-        keys: list[str], # any number, of one body
+        keys: list[str], # any number
     ) -> dict[str, np.ndarray]: # those in the cache, float16
-        "Look up many keys at once. Raises `PetpooError` if their vectors cannot be of one body."
+        "Look up many keys at once. Raises `PetpooError` if a body has vectors of several lengths."
         found = Cache.get(self, keys)
-        lengths = {len(v) for v in found.values()}
-        if len(lengths) > 1 or any(o % 2 for o in lengths):
-            raise PetpooError('the cache has features of several lengths for one body: run `petpoo cache --clear`')
+        for k, v in found.items():
+            if self._lengths.setdefault(k.partition(':')[2], len(v)) != len(v):
+                raise PetpooError(f'{self.file} has features of several lengths for one body: run `petpoo cache --clear`')
         return {k: np.frombuffer(v, np.float16) for k, v in found.items()}
 
     def put(self,
