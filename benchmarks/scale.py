@@ -4,7 +4,7 @@ PART: speed (local, then Ray), together (both at once), memory (of score and aud
 (of workers and the driver), storage (objects beside shards), archives (bytes that workers fetch of archives), threads
 (beside processes), dispatch (parts a second), parts (their times).
 Appends to results/scale.csv."""
-import argparse, contextlib, csv, os, random, signal, subprocess, sys, tarfile, tempfile, threading, time
+import argparse, contextlib, csv, os, random, signal, statistics, subprocess, sys, tarfile, tempfile, threading, time
 from collections import Counter
 from pathlib import Path
 import pyarrow.dataset as ds
@@ -54,26 +54,30 @@ def steady(args, paths, out, engine, workers):
     (first, few), (last, many) = seen[0], seen[-2] # the last call is the summary
     return (many - few)/(last - first), first, time.perf_counter() - began, busy() - used
 
+def more(figures): return 100*(figures['ray']/figures['local'] - 1) # %
+
+def compare_once(args, paths, here, workers):
+    "Time of Ray above local in percent: between the first part and the last one, with its start, and of the processors."
+    rate, seconds, used = {}, {}, {}
+    for engine in ('local', 'ray'):
+        rate[engine], start, seconds[engine], used[engine] = steady(args, paths, here/engine, engine, workers)
+        text = (f'first part after {start:.0f} s, all after {seconds[engine]:.0f}; '
+                f'{used[engine]:.0f} processor seconds')
+        note('speed', f'{engine}, {workers} workers', rate[engine], 'photos a second', args.n, text)
+    same = rows_of(here/'local').equals(rows_of(here/'ray'))
+    note('speed', 'rows of ray equal to local', same, 'yes or no', args.n)
+    return 100*(rate['local']/rate['ray'] - 1), more(seconds), more(used)
+
 def speed(args, here):
-    "Local processes and Ray with each number of workers, on the same photos, one after the other."
+    "Local processes and Ray with each number of workers, on the same photos, one after the other, some times."
     paths = photos_in(args.photos)
     paths = [paths[i % len(paths)] for i in range(args.n)]
-    rate, seconds, used = {}, {}, {}
+    names = 'time of ray above local', 'time of ray above local with its start', 'processor time of ray above local'
     for workers in args.workers:
-        for engine in ('local', 'ray'):
-            rate[engine], start, seconds[engine], used[engine] = steady(args, paths, here/f'{engine}{workers}', engine,
-                                                                        workers)
-            text = (f'first part after {start:.0f} s, all after {seconds[engine]:.0f}; '
-                    f'{used[engine]:.0f} processor seconds')
-            note('speed', f'{engine}, {workers} workers', rate[engine], 'photos a second', args.n, text)
-        more = 100*(rate['local']/rate['ray'] - 1)
-        note('speed', f'time of ray above local, {workers} workers', more, '%', args.n, 'after the first part')
-        more = 100*(seconds['ray']/seconds['local'] - 1)
-        note('speed', f'time of ray above local with its start, {workers} workers', more, '%', args.n)
-        more = 100*(used['ray']/used['local'] - 1)
-        note('speed', f'processor time of ray above local, {workers} workers', more, '%', args.n, 'with its start')
-    same = rows_of(here/f'local{args.workers[0]}').equals(rows_of(here/f'ray{args.workers[-1]}'))
-    note('speed', 'rows of ray equal to local', same, 'yes or no', args.n)
+        turns = [compare_once(args, paths, here/f'{workers} {i}', workers) for i in range(args.turns)]
+        for name, values in zip(names, zip(*turns)):
+            text = f'median of {args.turns}: ' + ', '.join(f'{o:.1f}' for o in values)
+            note('speed', f'{name}, {workers} workers', statistics.median(values), '%', args.n, text)
 
 def together(args, here):
     "One local worker and one of Ray at the same time, so that other work on the machine slows both alike."
@@ -415,6 +419,7 @@ if __name__ == '__main__':
     add('--rows', type=int, default=100_000, help='for memory')
     add('--size', type=int, default=64, help='photos in a part, for speed')
     add('--workers', type=int, nargs='+', default=[1, 2], help='for speed')
+    add('--turns', type=int, default=3, help='times that each engine is measured, for speed')
     add('--engine', default='local', help='for memory')
     add('--kills', type=int, default=30)
     add('--seed', type=int, default=0)

@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import chunked, patch
 from ..core import PetpooError, cache_dir, sha256
-from .shared import SharedTable, batches, shared_cache
+from .shared import SharedTable, shared_cache
 from ..places import is_fetched, open_place, place_of
-from ..progress import progress
 from ..storage import join
 
 # %% ../../nbs/02a_cache.ipynb #089ea08d
@@ -307,46 +306,19 @@ def clear(self: Cache):
 
 # %% ../../nbs/02a_cache.ipynb #f31492cb
 _AGAIN = 60 # seconds until the address is asked again
-_FETCHED = 8 # files at once
 _TAKING = threading.Lock()
-_asked: dict[tuple, float] = {} # file of this machine and folder at the address -> when
-_failed: dict[tuple, str] = {} # folder and what was tried there -> why it failed
-
-def _say_failed(folder, what, why):
-    "Warn, but once for each folder and each thing that was tried there."
-    if (folder, what) not in _failed: warnings.warn(why, stacklevel=3)
-    _failed[folder, what] = why
+_asked: dict[tuple, float] = {} # file of this machine and folder at the address -> when; `inf` if it is too large
 
 @patch
-def _new_files(self: Cache):
-    "Files at the address that were not copied. Raises `PetpooError` if the first question fails."
-    folder = self._shared.folder
-    if (folder, 'room') in _failed: return []
+def _take(self: Cache):
+    "Copy new entries at the address, and return whether there was room for all."
     taken = self._do(lambda db: {o for o, in db.execute('select file from taken where name = ?', (self.table,))})
-    try: return [o for o in self._shared.files() if o not in taken]
-    except PetpooError as e:
-        if (self.file, folder) not in _asked: raise
-        _say_failed(folder, 'list', f'{e}; until it answers, results of other machines are computed again')
-        return []
-
-@patch
-def _read_shared(self: Cache, file):
-    "The entries of a file; None if it cannot be used."
-    try: return self._shared.read(file)
-    except PetpooError as e: _say_failed(file, 'read', str(e))
-
-@patch
-def _take(self: Cache, files):
-    "Copy the entries of files as far as there is room."
     room = self.limit - self.size()[1]
-    with ThreadPoolExecutor(_FETCHED) as pool, progress(total=len(files), what='copying', unit=' files') as bar:
-        for some in chunked(files, _FETCHED):
-            for file, values in zip(some, pool.map(self._read_shared, some)):
-                room -= sum(map(len, (values or {}).values()))
-                if room < 0: return _say_failed(self._shared.folder, 'room', f'{self._shared.folder} holds more than '
-                                                f'{self.file} has room for, so some of it is computed again')
-                if values: self._store(values, file, 'ignore', used=0)
-                bar.update()
+    for file, values in self._shared.read_all(self._shared.new_files(taken)):
+        room -= sum(map(len, values.values()))
+        if room < 0: return False
+        self._store(values, file, 'ignore', used=0)
+    return True
 
 @patch
 def _take_shared(self: Cache):
@@ -354,14 +326,11 @@ def _take_shared(self: Cache):
     key = self.file, self._shared.folder
     with _TAKING:
         if time.monotonic() - _asked.get(key, -math.inf) < _AGAIN: return
-        self._take(self._new_files())
-        _asked[key] = time.monotonic()
+        _asked[key] = time.monotonic() if self._take() else math.inf
+    if _asked[key] == math.inf:
+        warnings.warn(f'{key[1]} holds more than {key[0]} has room for, so some of it is computed again', stacklevel=3)
 
 @patch
 def _share(self: Cache, values):
-    "Add entries at the address, unless that has failed before."
-    folder = self._shared.folder
-    for some in batches(values):
-        if (folder, 'add') in _failed: return
-        try: self._store({}, self._shared.add(some))
-        except PetpooError as e: _say_failed(folder, 'add', f'{e}; other machines will not find these results')
+    "Add entries at the address."
+    for file in self._shared.add_all(values): self._store({}, file)

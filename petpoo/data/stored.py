@@ -31,7 +31,7 @@ _SPARSE = 4 # objects in a folder for each photo that is looked for, from which 
 _MOST_STORED = 1 << 18 # photos
 _ASKED = 32 # photos to ask for at once
 
-def _listed(folder, files):
+def _from_listing(folder, files):
     "File -> version, of the files in a folder that its listing names."
     files, found = {*files}, {}
     with suppress(Exception):
@@ -61,7 +61,7 @@ def stored_versions(
     folders = _in_storage(dict.fromkeys(file_of.values()))
     if len(file_of) > _MOST_STORED: return {}
     for folder, files in folders.items():
-        if len(files) >= _MANY: versions |= _listed(folder, files)
+        if len(files) >= _MANY: versions |= _from_listing(folder, files)
     left = [o for files in folders.values() for o in files if o not in versions]
     with ThreadPoolExecutor(_ASKED) as pool:
         found = progress(pool.map(_ask, left), total=len(left), what='asking the storage', unit=' photos')

@@ -39,7 +39,7 @@ class FeatureCache(Cache):
         found = Cache.get(self, keys)
         for k, v in found.items():
             if self._lengths.setdefault(k.partition(':')[2], len(v)) != len(v):
-                raise PetpooError(f'{self.file} has features of several lengths for one body: run `petpoo cache --clear`')
+                raise PetpooError(f'{self.file} has features of several lengths for a body: run `petpoo cache --clear`')
         return {k: np.frombuffer(v, np.float16) for k, v in found.items()}
 
     def put(self,
