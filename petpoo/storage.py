@@ -96,8 +96,8 @@ def write_whole(
     "Write a file whole or not at all. Raises `PetpooError` if it cannot be written."
     with clear_errors(path, 'cannot be written'):
         if scheme_of(path):
-            fs, there = filesystem(path)
-            return fs.pipe_file(there, data)
+            fs, path = filesystem(path)
+            if 'file' not in fs.protocol: return fs.pipe_file(path, data)
         with atomic_path(path) as tmp: tmp.write_bytes(data)
 
 def remove(
@@ -158,7 +158,7 @@ def _s3_page(fs, bucket, prefix, token):
     "Name and version of some objects, and the token of the next page; '' at the end."
     more = dict(ContinuationToken=token) if token else {}
     page = fs.call_s3('list_objects_v2', Bucket=bucket, Prefix=prefix, **more)
-    return [(o['Key'], o['ETag']) for o in page.get('Contents', ())], page.get('NextContinuationToken', '')
+    return [(o['Key'], o.get('ETag', '')) for o in page.get('Contents', ())], page.get('NextContinuationToken', '')
 
 def _gs_page(fs, bucket, prefix, token):
     more = dict(pageToken=token) if token else {}
@@ -187,7 +187,7 @@ def _paged(page_of, fs, there):
     prefix, token = f'{prefix.rstrip("/")}/' if prefix else '', ''
     while True:
         keys, token = page_of(fs, bucket, prefix, token)
-        yield from ((o.removeprefix(prefix), version) for o, version in keys if not o.endswith('/'))
+        yield from ((o.removeprefix(prefix), version.strip('"')) for o, version in keys if not o.endswith('/'))
         if not token: return
 
 # %% ../nbs/00ba_storage.ipynb #989c6e76

@@ -115,18 +115,20 @@ def features_on_engine(
     known: dict|None = None, # image -> checksum, as far as it is known
 ):
     "Compute the features of images, unless they are few, and put them into the feature cache."
-    from petpoo.data.stored import keep_stored, recall_stored
+    from petpoo.data.stored import keep_stored, read_stored, recall_stored
     from petpoo.scale.features import map_features
     from petpoo.train.vectors import FeatureCache
     cache, paths = FeatureCache(), list(dict.fromkeys(paths))
     versions = recall_stored(paths)
     paths = _missing(paths, known or {}, key, cache)
-    if len(paths) <= _HANDFUL: return _remove_computed(folder)
+    versions = {o: versions[o] for o in paths if o in versions}
+    if len(paths) <= _HANDFUL:
+        read_stored(versions)
+        return _remove_computed(folder)
     folder = folder if scheme_of(folder) else os.path.abspath(folder)
     say(f'Computing the features of {count(len(paths), "image")} with --engine {engine}')
     worker = _worker_for(graph(), spec, key, join(folder, f'{_hash_name(key)}.onnx'))
     size = min(max(len(paths)//64, _HANDFUL), 256) # photos in a part, so that few photos are work for many cores
-    versions = {o: versions[o] for o in paths if o in versions}
     name = _hash_name(json.dumps([worker.settings(), size, versions]), *paths)
     blocks = map_features(paths, worker, join(folder, name), engine, address=address, size=size, tell=_say_computed)
     _store(cache, blocks, worker.key, len(paths))

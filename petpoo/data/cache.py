@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import chunked, patch
 from ..core import PetpooError, cache_dir, sha256
-from .shared import SharedTable, shared_cache
+from .shared import CacheWarning, SharedTable, shared_cache
 from ..places import is_fetched, open_place, place_of
 from ..storage import join
 
@@ -305,7 +305,7 @@ def clear(self: Cache):
         self._delete_file()
 
 # %% ../../nbs/02a_cache.ipynb #f31492cb
-_AGAIN = 60 # seconds until the address is asked again
+_FRESH_ENOUGH = 60 # seconds until the address is asked again
 _TAKING = threading.Lock()
 _asked: dict[tuple, float] = {} # file of this machine and folder at the address -> when; `inf` if it is too large
 
@@ -325,10 +325,11 @@ def _take_shared(self: Cache):
     "Copy what other machines have added at the address since the last look."
     key = self.file, self._shared.folder
     with _TAKING:
-        if time.monotonic() - _asked.get(key, -math.inf) < _AGAIN: return
+        if time.monotonic() - _asked.get(key, -math.inf) < _FRESH_ENOUGH: return
         _asked[key] = time.monotonic() if self._take() else math.inf
     if _asked[key] == math.inf:
-        warnings.warn(f'{key[1]} holds more than {key[0]} has room for, so some of it is computed again', stacklevel=3)
+        warnings.warn(f'{key[1]} holds more than {key[0]} has room for, so some of it is computed again', CacheWarning,
+                      stacklevel=3)
 
 @patch
 def _share(self: Cache, values):

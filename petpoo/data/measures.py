@@ -16,6 +16,7 @@ from fastcore.basics import chunked, patch
 from PIL import Image
 from ..core import PetpooError
 from .cache import Cache, content, contents, file_array
+from .shared import CacheWarning
 from ..decode import MAX_BYTES
 from ..places import place_size
 from ..image import read_image
@@ -86,6 +87,8 @@ def measure(
 # %% ../../nbs/02f_measures.ipynb #e6cd895c
 MEASURES_VERSION = 3 # increase it when `measure` changes
 
+_TEXTS = 'fault', 'sha256', 'format', 'mode'
+
 def _cache_key(checksum): return f'{checksum}:{MEASURES_VERSION}'
 
 def _pack(found, mini): return mini + json.dumps(found).encode()
@@ -95,8 +98,9 @@ def _unpack(value): return json.loads(value[MINI**2:]), value[:MINI**2]
 def _is_measured(value):
     "Are these bytes what `_pack` returns?"
     try: found = json.loads(value[MINI**2:])
-    except ValueError: return False
-    return isinstance(found, dict) and all(isinstance(o, str|int|float|None) for o in found.values())
+    except (ValueError, RecursionError): return False
+    def fits(name, o): return isinstance(o, str) if name in _TEXTS else isinstance(o, int|float) and not abs(o) > 1e15
+    return isinstance(found, dict) and all(fits(*o) for o in found.items())
 
 # %% ../../nbs/02f_measures.ipynb #9c855787
 def _fits(path):
@@ -182,6 +186,7 @@ def measure_images(
     cache, paths, measured = Cache('measures', is_valid=_is_measured), list(paths), Measured(len(paths))
     with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
         warnings.simplefilter('ignore') # Pillow warns of odd files; `fault` says what matters
+        warnings.simplefilter('default', CacheWarning)
         with progress(total=len(paths), what='measuring') as bar:
             for some in chunked(paths, BATCH):
                 found = _measure_batch(cache, pool, some)

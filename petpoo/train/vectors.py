@@ -37,16 +37,23 @@ class FeatureCache(Cache):
     ) -> dict[str, np.ndarray]: # those in the cache, float16
         "Look up many keys at once. Raises `PetpooError` if a body has vectors of several lengths."
         found = Cache.get(self, keys)
-        for k, v in found.items():
-            if self._lengths.setdefault(k.partition(':')[2], len(v)) != len(v):
-                raise PetpooError(f'{self.file} has features of several lengths for a body: run `petpoo cache --clear`')
+        self._check(found)
         return {k: np.frombuffer(v, np.float16) for k, v in found.items()}
 
     def put(self,
         features: dict[str, np.ndarray], # key -> vector, stored as float16
     ):
-        "Store many, and drop the least recently used above the limit."
-        Cache.put(self, {k: v.astype(np.float16).tobytes() for k, v in features.items()})
+        "Store many, and drop the least recently used above the limit. Raises `PetpooError` as `get` does."
+        values = {k: v.astype(np.float16).tobytes() for k, v in features.items()}
+        self._check(values)
+        Cache.put(self, values)
+
+    def _check(self, values):
+        for k, v in values.items():
+            if self._lengths.setdefault(k.partition(':')[2], len(v)) == len(v): continue
+            there = f'remove {self._shared.folder}, and ' if self._shared else ''
+            raise PetpooError(f'{self.file} has features of several lengths for a body: '
+                              f'{there}run `petpoo cache --clear`')
 
 # %% ../../nbs/10c_vectors.ipynb #180f4dc3
 def key_of_body(
