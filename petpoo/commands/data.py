@@ -128,12 +128,12 @@ def _say_measured(tally):
     from petpoo.scale.mapping import as_summary
     if tally.ended: say(f'Measured {as_summary(tally)}')
 
-def _measure_with_engine(args, table):
+def _measure_with_engine(args, table, engine):
     "Measures and miniatures from several processes; None if this process takes them."
     paths = table['path'].drop_duplicates().tolist()
-    if not args.engine: return None
+    if not engine: return None
     from petpoo.scale.measuring import measure_at_scale
-    return measure_at_scale(paths, join(args.out, 'measures'), args.engine, args.workers, args.address, _say_measured)
+    return measure_at_scale(paths, join(args.out, 'measures'), engine, args.workers, args.address, _say_measured)
 
 _RESUMED = {*_AUDIT_FILES, 'features'} - {'cleaning.csv'} # what an interrupted command leaves at an address
 
@@ -143,9 +143,9 @@ def _audit_into(out, args):
     from petpoo.data.layouts import read_table
     table = read_table(args.data, **layout_options(args))
     for note in table.attrs.get('notes', []): say(note)
-    args.engine = engine_of(args, table['path'])
+    measuring, args.engine = engine_of(args, table['path'], for_gpu=False), engine_of(args, table['path'])
     if args.labels and not args.engine: _begin_with_features(table)
-    measured = _measure_with_engine(args, table)
+    measured = _measure_with_engine(args, table, measuring)
     found, features = audit(table, measured=measured), None
     if args.labels:
         known, checksums = _good_images(found), _measured_checksums(found)

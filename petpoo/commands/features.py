@@ -23,11 +23,12 @@ from ..storage import join, names_in, remove, remove_folder, scheme_of, write_wh
 def engine_of(
     args: Namespace, # with `engine`, which may be None
     paths, # of the photos
+    for_gpu: bool = True, # whether a GPU would do the work, if there is one
 ) -> str|None: # None: the process of the command
     "The engine that was asked for, or processes of this machine for photos in a storage, if they can do it best."
     from petpoo.train.ahead import without_gpu
     if args.engine or not any(map(scheme_of, paths)): return args.engine
-    return 'local' if installed_version('pyarrow') and without_gpu() else None
+    return 'local' if installed_version('pyarrow') and (without_gpu() or not for_gpu) else None
 
 def _missing(paths, known, body, cache):
     "The images that are not known to have features in the cache; none is read."
