@@ -11,16 +11,21 @@ from argparse import ArgumentParser, Namespace
 from .options import (
     DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, layout_options, path_option,
     print_result, say, say_written, shell_word)
-from .features import engine_of, features_on_engine
+from .features import engine_of, features_on_engine, measure_on_engine, pretrained_body
 from ..names import count, few
 from ..storage import join, output_folder
 
 # %% ../../nbs/50e_data.ipynb #29e61ee4
 _BODY = 'tf_efficientnet_lite2'
 
-def _begin_with_features(table):
-    from petpoo.train.ahead import start_features
-    start_features(_BODY, table['path'])
+def _measure_with_features(table):
+    "Compute the features of hundreds of images, and measure them where they are decoded for it."
+    from petpoo.data.measures import MeasuredReader
+    from petpoo.train.ahead import packaged_input, start_features, wait_for_features
+    reader = MeasuredReader()
+    start_features(_BODY, table['path'], read=reader)
+    wait_for_features(packaged_input(_BODY)[1])
+    reader.keep()
 
 def _measured_checksums(found):
     "Image -> SHA-256 of its content, as it was measured."
@@ -28,11 +33,8 @@ def _measured_checksums(found):
 
 def _compute_features_on(args, table, checksums):
     "Put the features into the cache, from several processes or a cluster."
-    from petpoo.train.ahead import packaged_input
-    from petpoo.train.packaged import packaged_graph
-    spec, key = packaged_input(_BODY)
-    features_on_engine(table['path'], lambda: packaged_graph(_BODY), spec, key, join(args.out, 'features'), args.engine,
-                       args.address, checksums)
+    features_on_engine(table['path'], *pretrained_body(_BODY), join(args.out, 'features'), args.engine, args.address,
+                       checksums)
 
 def _good_images(found):
     "The images of an audit that can be read."
@@ -124,16 +126,12 @@ def _say_audit(found):
     for o in found.summary.itertuples(index=False): say(f'{o[0]:<16} {o[1]:>6,}  {o.meaning}')
 
 # %% ../../nbs/50e_data.ipynb #5bcf57f5
-def _say_measured(tally):
-    from petpoo.scale.mapping import as_summary
-    if tally.ended: say(f'Measured {as_summary(tally)}')
-
 def _measure_with_engine(args, table, engine):
     "Measures and miniatures from several processes; None if this process takes them."
-    paths = table['path'].drop_duplicates().tolist()
     if not engine: return None
-    from petpoo.scale.measuring import measure_at_scale
-    return measure_at_scale(paths, join(args.out, 'measures'), engine, args.workers, args.address, _say_measured)
+    paths = table['path'].drop_duplicates().tolist()
+    return measure_on_engine(paths, *pretrained_body(_BODY), args.out, engine, args.workers, args.address,
+                             labels=args.labels and bool(args.engine))
 
 _RESUMED = {*_AUDIT_FILES, 'features'} - {'cleaning.csv'} # what an interrupted command leaves at an address
 
@@ -144,7 +142,7 @@ def _audit_into(out, args):
     table = read_table(args.data, **layout_options(args))
     for note in table.attrs.get('notes', []): say(note)
     measuring, args.engine = engine_of(args, table['path'], for_gpu=False), engine_of(args, table['path'])
-    if args.labels and not args.engine: _begin_with_features(table)
+    if args.labels and not args.engine: _measure_with_features(table)
     measured = _measure_with_engine(args, table, measuring)
     found, features = audit(table, measured=measured), None
     if args.labels:

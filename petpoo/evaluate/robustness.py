@@ -20,7 +20,7 @@ from ..classify.inference import Classifier, preprocess
 from ..core import PetpooError, nearest
 from .corruptions import CORRUPTIONS, check_level, corrupt, find_corruption
 from .bootstrap import wilson_interval
-from ..image import read_image, resize_image
+from ..image import enough_for, read_image, resize_image
 from ..train.bodies import has_bf16
 from ..train.spec import InputSpec
 
@@ -94,7 +94,7 @@ def corruption_sweep(
     spec = _sweep_spec(model)
     truth, n = _true_positions(table, spec), len(table)
     changes = [partial(corrupt, corruption=corruption, level=o, seed=seed) for o in tried]
-    read = partial(read_image, at_least=(2*spec.size[1], 2*spec.size[0])) # as `load_image` reads
+    read = partial(read_image, at_least=enough_for(spec.size)) # as `load_image` reads
     batches = list(chunked(range(n), 32))
     if progress: batches = progress_bar(batches, leave=False)
     right = _count_right(model, table.path, truth, changes, read, batches)

@@ -7,6 +7,7 @@ __all__ = ['without_gpu', 'packaged_input', 'input_without_torch', 'start_featur
 
 # %% ../../nbs/10d_ahead.ipynb #10e790d0
 import atexit, sys, threading, time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -18,18 +19,19 @@ from fastcore.basics import chunked
 from ..classify.runtime import ENGINES
 from ..core import PetpooError, cores, give_back, installed_version
 from ..data.cache import contents, file_array
-from ..image import height_width
+from ..image import enough_for, height_width, read_image, resize_image
 from ..progress import progress
 from .packaged import cpu_engine, packaged_body, packaged_graph
 from .vectors import (
-    ENGINE_PAYS, FeatureCache, feature_key, in_threads, key_of_body, on_engine, thousands, view)
+    ENGINE_PAYS, FeatureCache, feature_key, in_threads, key_of_body, on_engine, thousands)
 
 # %% ../../nbs/10d_ahead.ipynb #588081d6
 class _Ahead(threading.Thread):
     "Puts the features of images into the cache, where they are not there yet."
-    def __init__(self, arch, spec, key, paths):
+    def __init__(self, arch, spec, key, paths, read=None):
         super().__init__(daemon=True, name='features')
         self.arch, self.spec, self.key, self.paths = arch, spec, key, paths
+        self.read = read or partial(read_image, at_least=enough_for(spec.size))
         self.cache, self.began = FeatureCache(), time.time()
         self.done: SimpleQueue = SimpleQueue() # numbers of images, and None at the end
         self.ending = False
@@ -58,13 +60,15 @@ class _Ahead(threading.Thread):
             self.done.put(len(some) - len(missing))
             yield from missing
 
+    def pixels(self, path): return np.asarray(resize_image(self.read(path), self.spec.size, self.spec.resize))
+
     def compute(self):
         jobs = self.jobs()
         if not (first := next(jobs, None)): return
         engine = ENGINES[cpu_engine()](packaged_graph(self.arch), cores(), cores())
         def work(key, path):
             if self.ending: return
-            with suppress(PetpooError): return on_engine(engine, self.spec, view(path, self.spec, 0))
+            with suppress(PetpooError): return on_engine(engine, self.spec, self.pixels(path))
         for some, features in in_threads(work, chain([first], jobs), 128):
             self.cache.put({key: o for (key, _), o in zip(some, features) if o is not None})
             self.done.put(len(some))
@@ -96,8 +100,8 @@ def input_without_torch(
     "How images are prepared for a packaged body that an engine runs best."
     return packaged_input(arch, size, resize) if cpu_engine() != 'torch' and without_gpu() else None
 
-def _start(arch, spec, key, paths):
-    _AHEAD[key] = _Ahead(arch, spec, key, list(dict.fromkeys(map(str, paths))))
+def _start(arch, spec, key, paths, read=None):
+    _AHEAD[key] = _Ahead(arch, spec, key, list(dict.fromkeys(map(str, paths))), read)
     _AHEAD[key].start()
 
 def start_features(
@@ -105,11 +109,12 @@ def start_features(
     paths, # image files, with repetitions or not
     size: int|tuple[int, int]|None = None, # of the images, in pixels; None: the body's own
     resize: str = 'squish', # how they come to that size, see `petpoo.image.load_image`
+    read: Callable|None = None, # what reads an image, such as a `petpoo.data.measures.MeasuredReader`; None: `read_image`
 ):
     "Begin to compute features in a thread, if there are hundreds of images and no GPU."
     if not (found := input_without_torch(arch, size, resize)): return
     spec, key = found
-    if len({*paths}) >= ENGINE_PAYS: _start(arch, spec, key, paths)
+    if len({*paths}) >= ENGINE_PAYS: _start(arch, spec, key, paths, read)
 
 def wait_for_features(
     key: str, # of a body, from `petpoo.train.vectors.key_of_body`

@@ -16,7 +16,7 @@ from fastcore.basics import chunked
 from PIL import ImageOps
 from ..core import PetpooError, cores
 from ..data.cache import Cache
-from ..image import load_image, read_image, resize_image, to_input
+from ..image import enough_for, load_image, read_image, resize_image, to_input
 from .packaged import in_bf16
 
 # %% ../../nbs/10c_vectors.ipynb #f0c612f6
@@ -62,7 +62,8 @@ def key_of_body(
     weights: str, # their checksum, from `petpoo.train.bodies.weights_key`
 ) -> str: # hexadecimal digits
     "What features depend on besides the image."
-    facts = arch, tuple(spec.size), spec.resize, tuple(spec.mean), tuple(spec.std), in_bf16(), weights
+    pixels = *spec.size, *enough_for(spec.size), spec.resize, *spec.mean, *spec.std
+    facts = arch, pixels, in_bf16(), weights
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 def feature_key(
