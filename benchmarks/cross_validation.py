@@ -38,9 +38,12 @@ def features(data):
 def right(x, y, train, held, strength=18.):
     "Whether a head that was fitted to some rows is right on others."
     mean, std = x[train].mean(0), x[train].std(0) + 1e-3
-    scaled = (x[train] - mean)/std
-    classes, coef, constant = fit_logistic(lambda: [scaled], y[train], np.ones(len(train)), 1/strength, 200, 1e-3)
-    return classes[((x[held] - mean)/std @ coef.T + constant).argmax(1)] == y[held]
+    learned, asked = (x[train] - mean)/std, (x[held] - mean)/std
+    if len(train) < x.shape[1]: # the same fit with fewer columns: no coefficient leaves the space of what is learned
+        q, r = np.linalg.qr(learned.T)
+        learned, asked = np.ascontiguousarray(r.T), asked @ q
+    classes, coef, constant = fit_logistic(lambda: [learned], y[train], np.ones(len(train)), 1/strength, 200, 1e-3)
+    return classes[(asked @ coef.T + constant).argmax(1)] == y[held]
 
 def cross_validated(x, y, rows, strength=18., seed=0):
     hits = np.zeros(len(rows), bool)

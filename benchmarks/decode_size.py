@@ -9,7 +9,7 @@ whole and at a half of their size, for learning and for answering: cross-validat
 are lost and gained against whole photographs in both; at inputs of 160 pixels, which need all that a half has, and of
 130 pixels, which are to 160 what 260 are to 320. `seconds` decodes photographs of 12 megapixels,
 collages of 64: what the audit measures, what the network sees, and both from one decode. With `--before`, `command`
-runs `petpoo audit` and `petpoo audit --labels` on 200 of them, cold, by that checkout and by this one in turns."""
+runs `petpoo audit` and `petpoo audit --labels` on 400 of them, cold, by that checkout and by this one in turns."""
 import argparse, os, resource, subprocess, sys, tempfile, time
 from pathlib import Path
 import numpy as np
@@ -117,7 +117,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('data')
     p.add_argument('--before', default='', help='a checkout of an earlier petpoo, for whole commands')
-    p.add_argument('--images', type=int, default=200, help='photographs for whole commands (default: %(default)s)')
+    p.add_argument('--images', type=int, default=400, help='photographs for whole commands (default: %(default)s)')
     args = p.parse_args()
     old = pd.read_csv(OUT) if OUT.exists() else pd.DataFrame(dict(what=[]))
     with tempfile.TemporaryDirectory() as tmp:

@@ -9,7 +9,7 @@ __all__ = ['Measurer', 'measure_at_scale']
 from collections.abc import Callable
 from fastcore.basics import noop
 from ..core import PetpooError
-from ..data.measures import BATCH, ENOUGH, MEASURES, MEASURES_VERSION, Measured, measure
+from ..data.measures import BATCH, DECODED, MEASURES, MEASURES_VERSION, Measured, measure
 from ..image import enough_for
 from ..names import shown
 from .features import BodyWorker, features_in, stamp_of
@@ -27,8 +27,9 @@ class Measurer(Worker):
     def __init__(self,
         body: BodyWorker|None = None, # whose features are wanted, too
     ):
-        if body and enough_for(body.size) != ENOUGH:
-            raise PetpooError(f'a body for {body.size[0]}x{body.size[1]} pixels cannot share a decode with the measures')
+        if body and enough_for(body.size) != DECODED:
+            h, w = body.size
+            raise PetpooError(f'a body for {h}x{w} pixels cannot share a decode with the measures')
         self.body = body
 
     def settings(self):

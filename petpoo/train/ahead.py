@@ -109,7 +109,7 @@ def start_features(
     paths, # image files, with repetitions or not
     size: int|tuple[int, int]|None = None, # of the images, in pixels; None: the body's own
     resize: str = 'squish', # how they come to that size, see `petpoo.image.load_image`
-    read: Callable|None = None, # what reads an image, such as a `petpoo.data.measures.MeasuredReader`; None: `read_image`
+    read: Callable|None = None, # reads an image, such as a `petpoo.data.measures.MeasuredReader`; None: `read_image`
 ):
     "Begin to compute features in a thread, if there are hundreds of images and no GPU."
     if not (found := input_without_torch(arch, size, resize)): return
