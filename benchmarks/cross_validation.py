@@ -38,12 +38,9 @@ def features(data):
 def right(x, y, train, held, strength=18.):
     "Whether a head that was fitted to some rows is right on others."
     mean, std = x[train].mean(0), x[train].std(0) + 1e-3
-    learned, asked = (x[train] - mean)/std, (x[held] - mean)/std
-    if len(train) < x.shape[1]: # the same fit with fewer columns: no coefficient leaves the space of what is learned
-        q, r = np.linalg.qr(learned.T)
-        learned, asked = np.ascontiguousarray(r.T), asked @ q
-    classes, coef, constant = fit_logistic(lambda: [learned], y[train], np.ones(len(train)), 1/strength, 200, 1e-3)
-    return classes[(asked @ coef.T + constant).argmax(1)] == y[held]
+    scaled = (x[train] - mean)/std
+    classes, coef, constant = fit_logistic(lambda: [scaled], y[train], np.ones(len(train)), 1/strength, 200, 1e-3)
+    return classes[((x[held] - mean)/std @ coef.T + constant).argmax(1)] == y[held]
 
 def cross_validated(x, y, rows, strength=18., seed=0):
     hits = np.zeros(len(rows), bool)
@@ -98,7 +95,7 @@ def main():
     p.add_argument('--repeats', type=int, default=100)
     p.add_argument('--only', nargs='+', choices=['photographs', 'drawn'], default=['photographs', 'drawn'],
                    help='data sets to measure; the rows of the other one are kept')
-    p.add_argument('--nested', type=int, default=20, help='repeats with a choice (default: %(default)s)')
+    p.add_argument('--nested', type=int, default=100, help='repeats with a choice (default: %(default)s)')
     args = p.parse_args()
     warnings.simplefilter('ignore')
     rows = pd.read_csv(OUT).query('data not in @args.only').to_dict('records') if OUT.exists() else []
