@@ -9,8 +9,8 @@ __all__ = ['audit_command', 'audit_parser', 'cache_command', 'cache_parser']
 import shutil
 from argparse import ArgumentParser, Namespace
 from .options import (
-    DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, layout_options, path_option,
-    print_result, say, say_written, shell_word)
+    DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, check_installed, layout_options,
+    path_option, print_result, say, say_written, shell_word)
 from .features import engine_of, features_on_engine, measure_on_engine, pretrained_body
 from ..names import count, few
 from ..storage import join, output_folder
@@ -162,6 +162,7 @@ def audit_command(
 ):
     "Look for problems in the images, and write a report and a cleaning list."
     from petpoo.data.cache import believe_workers
+    if args.labels: check_installed('sklearn', 'cleanlab')
     with believe_workers(), output_folder(args.out, _RESUMED, 'cleaning.csv') as out: found = _audit_into(out, args)
     say_written(args.out, _AUDIT_FILES)
     print(f'Next: look at {join(args.out, "report.html")}, then {_next_command(args.out)}', flush=True)

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['BUNDLE_HELP', 'DATA_HELP', 'LAYOUT_OPTIONS', 'path_option', 'HereOption', 'count_option', 'positive_option',
            'seed_option', 'size_option', 'share_option', 'add_layout_options', 'layout_options', 'add_engine_options',
-           'add_command', 'say', 'say_written', 'add_json_option', 'print_result', 'command_output', 'shell_word',
-           'captured']
+           'add_command', 'say', 'say_written', 'add_json_option', 'print_result', 'command_output', 'check_installed',
+           'shell_word', 'captured']
 
 # %% ../../nbs/50_options.ipynb #aa983b4e
 import argparse, contextlib, io, json, math, os, shlex, shutil, textwrap
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from ..core import PetpooError, check_here
 from ..storage import names_in
@@ -206,6 +207,14 @@ def command_output(
     with contextlib.redirect_stdout(facts), contextlib.ExitStack() as stack:
         if args.quiet: stack.enter_context(no_progress())
         yield
+
+# %% ../../nbs/50_options.ipynb #cd81907b
+def check_installed(
+    *modules: str, # that the extra `train` brings; none is imported
+):
+    "Raise `PetpooError`, with the line to type, for the first module that is not installed."
+    missing = next((o for o in modules if not find_spec(o)), None)
+    if missing: raise PetpooError(f"this needs the package {missing}: pip install 'petpoo[train]'")
 
 # %% ../../nbs/50_options.ipynb #883ad3ec
 def shell_word(

@@ -11,7 +11,7 @@ from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from .options import (
-    DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, count_option,
+    DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, check_installed, count_option,
     path_option, positive_option, print_result, say, say_written, seed_option, share_option, size_option)
 from .features import engine_of, features_on_engine
 from .runs import CROSS_FITTED, FEATURES_FOLDER, resume_run, run_contents, run_figures, start_run
@@ -252,6 +252,7 @@ def train_command(
 ):
     "Train and measure a classifier, and write it as a bundle."
     from petpoo.data.cache import believe_workers
+    check_installed('pandas', 'sklearn', 'onnx')
     if args.devices > 1: _check_devices(args.devices)
     if args.others: _check_others(args.others)
     with believe_workers(): _train_and_measure(args)
