@@ -335,7 +335,7 @@ def check_waiting(browser, url, photo):
     expect(page.get_by_role('alert')).to_contain_text('detector.onnx.bin: 503')
     context.close()
 
-def check_toys(browser, work, ort, photos):
+def check_toys(browser, work, ort, photos, large):
     "Bundles of every kind and resize method, with and without species, answer as in Python."
     flowers = ['rose', '1', 'lily_of_the_valley', '__proto__']
     plain = dict(classes=flowers, species=dict.fromkeys(flowers, ''))
@@ -349,7 +349,7 @@ def check_toys(browser, work, ort, photos):
         site = export_web(make(work/'toys'/name), work/'sites'/name, ort)
         with served(site) as url:
             visit = Visit(browser, url)
-            rows = compare(visit, Classifier(work/'toys'/name), photos)
+            rows = compare(visit, Classifier(work/'toys'/name), [*photos, *large])
             text = visit.page.locator('body').inner_text().lower()
             shoot(visit.page, f'toy-{name}')
             visit.close()
@@ -389,6 +389,6 @@ def main():
             im = Image.new('RGB', (150, 90), name)
             im.paste('orange', (0, 0, 31, 47))
             im.save(colours[-1])
-        check_toys(browser, work, ort, colours)
+        check_toys(browser, work, ort, colours, [o for o in unusual if o.match('wide*.png')])
 
 if __name__ == '__main__': main()

@@ -147,13 +147,13 @@ def resize_image(
     return RESIZE[method](im, (w, h))
 
 # %% ../nbs/00d_image.ipynb #5e773fcf
-_STEP = 320 # pixels
+_STEP = 288 # pixels
 
 def enough_for(
     size: int|tuple[int, int], # of a network's input: a side, or (height, width), in pixels
-) -> tuple[int, int]: # (width, height): a fifth more than the input or more, in steps
+) -> tuple[int, int]: # (width, height): a tenth more than the input or more, in steps
     "How many pixels of a photo are enough."
-    w, h = (_STEP*math.ceil(1.2*o/_STEP) for o in reversed(height_width(size)))
+    w, h = (_STEP*math.ceil(1.1*o/_STEP) for o in reversed(height_width(size)))
     return w, h
 
 def load_image(

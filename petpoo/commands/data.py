@@ -19,7 +19,7 @@ from ..storage import join, output_folder
 _BODY = 'tf_efficientnet_lite2'
 
 def _measure_with_features(table):
-    "Compute the features of hundreds of images, and measure them where they are decoded for it."
+    "Compute features, and measure the images where they are decoded for it; not on a GPU."
     from petpoo.data.measures import MeasuredReader
     from petpoo.train.ahead import packaged_input, start_features, wait_for_features
     reader = MeasuredReader()
@@ -102,7 +102,7 @@ _AUDIT_FILES = {
     'report.html': 'one page with pictures, to look at, decide and save',
     'issues.csv': 'one row for each image and issue',
     'cleaning.csv': 'suggested decisions: edit them, then petpoo train --cleaning',
-    'measures': 'what was measured on each image, as Parquet',
+    'measures': 'what was measured on each image, as Parquet; with features, if labels were checked',
     'table.csv': 'the images, with copies of a picture in one group, for petpoo train --data'}
 
 def _write_audit(found, out, features):

@@ -100,9 +100,16 @@ def _store(cache, blocks, body, n):
 
 _HANDFUL = 16 # images that this process computes while another one would start
 
+def _part_size(paths): return min(max(len(paths)//64, _HANDFUL), 256) # so that few images are work for many cores
+
 _COMPUTED = re.compile('[0-9a-f]{16}(\\.onnx)?') # a graph, and the folder of what it gave
 
 def _hash_name(*facts): return hashlib.sha256('\0'.join(facts).encode('utf-8', 'surrogateescape')).hexdigest()[:16]
+
+def _remove_graph(file):
+    "Remove the graph that workers read, and its folder if nothing else is in it."
+    remove(file)
+    with suppress(OSError): os.rmdir(os.path.dirname(file)) # of an address, or it holds something else
 
 def _remove_computed(folder):
     "Remove what this command or an interrupted one computed, and nothing else."
@@ -136,7 +143,7 @@ def features_on_engine(
     folder = _where(folder)
     say(f'Computing the features of {count(len(paths), "image")} with --engine {engine}')
     worker = _worker_for(graph(), spec, key, folder)
-    size = min(max(len(paths)//64, _HANDFUL), 256) # photos in a part, so that few photos are work for many cores
+    size = _part_size(paths)
     name = _hash_name(json.dumps([worker.settings(), size, versions]), *paths)
     blocks = map_features(paths, worker, join(folder, name), engine, address=address, size=size, tell=_say_computed)
     _store(cache, blocks, worker.key, len(paths))
@@ -144,29 +151,53 @@ def features_on_engine(
     _remove_computed(folder)
 
 # %% ../../nbs/50ba_train_features.ipynb #b902a392
+def _mostly_missing(paths, body, cache):
+    "Do most images lack features, by a sample of those on this machine?"
+    from petpoo.data.cache import contents
+    here = [o for o in paths if not scheme_of(o)]
+    some = here[::max(1, len(here)//64)] or paths
+    known = dict(zip(some, contents(some, missing=''))) if here else {}
+    return 2*len(_missing(some, known, body, cache)) > len(some)
+
+def _unchanged(row, same_versions):
+    "Is the image of a row of an earlier attempt still the same?"
+    from petpoo.data.cache import file_stamp
+    return same_versions if scheme_of(row['path']) else bool(row['stamp']) and file_stamp(row['path']) == row['stamp']
+
+def _with_features(paths, out, cache, key, labels):
+    "Whether measures come with features, the versions of images in a storage, and whether the folder is an earlier one."
+    from petpoo.data.stored import recall_stored
+    from petpoo.scale.parts import settings_of
+    earlier = settings_of(out)
+    if not (labels or 'body' in earlier): return False, {}, earlier
+    versions = recall_stored(paths)
+    return 'body' in earlier if earlier else _mostly_missing(paths, key, cache), versions, earlier
+
 def measure_on_engine(
     paths: list[str], # image files, or addresses, each once
     graph: Callable, # as `features_on_engine` takes it
     spec, # as `features_on_engine` takes it
     key: str, # as `features_on_engine` takes it
-    folder: str|Path, # for the measures, as Parquet in `measures`; the graph is in `features`
+    folder: str|Path, # for the measures, as Parquet in `measures`; the graph is in `features` while it is needed
     engine: str, # 'local' or 'ray'
     workers: int = 0, # processes or actors; 0: one per core
     address: str = '', # of a Ray cluster
-    labels: bool = False, # compute the features of the same images, unless few lack them
+    labels: bool = False, # compute the features of the same images, too, if most lack them
 ) -> tuple: # as `petpoo.data.measures.measure_images`
     "Measure images in several processes. Raises `PetpooError` if the folder has measures of other images."
-    from petpoo.data.stored import keep_stored, recall_stored
-    from petpoo.scale.measuring import measure_at_scale
-    from petpoo.scale.parts import settings_of
+    from petpoo.data.stored import keep_stored
+    from petpoo.scale.features import features_in
+    from petpoo.scale.measuring import Measurer, measure_at_scale
     from petpoo.train.vectors import FeatureCache
-    cache, out, versions = FeatureCache(), join(_where(folder), 'measures'), {}
-    if earlier := settings_of(out): labels = 'body' in earlier
-    elif labels:
-        versions = recall_stored(paths)
-        labels = len(_missing(paths, {}, key, cache)) > _HANDFUL
-    body = _worker_for(graph(), spec, key, join(_where(folder), 'features')) if labels else None
-    found = measure_at_scale(paths, out, engine, workers, address, _say_measured, body,
-                             lambda block: _store(cache, [block], key, len(paths)))
-    keep_stored(versions)
+    out, at, cache = join(_where(folder), 'measures'), join(_where(folder), 'features'), FeatureCache()
+    both, versions, earlier = _with_features(paths, out, cache, key, labels)
+    if not both: return measure_at_scale(paths, out, engine, workers, address, _say_measured)
+    told = _hash_name(json.dumps(versions))
+    worker = Measurer(_worker_for(graph(), spec, key, at), earlier.get('versions', told))
+    def keep(rows):
+        if earlier: rows = [o for o in rows if _unchanged(o, worker.versions == told)]
+        _store(cache, [features_in(rows)], key, len(paths))
+    try: found = measure_at_scale(paths, out, engine, workers, address, _say_measured, worker, _part_size(paths), keep)
+    finally: _remove_graph(worker.body.graph)
+    if not earlier: keep_stored(versions)
     return found

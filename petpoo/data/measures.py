@@ -10,6 +10,7 @@ __all__ = ['SIDE', 'MINI', 'DECODED', 'MEASURES_VERSION', 'BATCH', 'MEASURES', '
 import hashlib, io, json, math, os, sys, threading, warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -76,7 +77,7 @@ def _identity(x):
 
 def measure(
     x: str|Path|io.BytesIO, # an image file, or its content with the attribute `name`
-    see: Callable = noop, # called with the picture, if there is no fault: RGB, upright, of `DECODED` pixels or more
+    see: Callable = noop, # called with the picture, if there is no fault: RGB, upright, decoded to `DECODED` or its size
 ) -> tuple[dict, bytes]: # measures, with `fault` saying why there are none; miniature, 32 x 32 grey pixels
     "Read an image once and take every measure that a check needs."
     name = x.name if isinstance(x, io.BytesIO) else x
@@ -203,13 +204,17 @@ def measure_images(
 
 # %% ../../nbs/02f_measures.ipynb #3210daf0
 class MeasuredReader:
-    "Reads images for a network, and keeps their measures, so that one decode serves both."
+    "Reads images for a network of an input for which `DECODED` is enough, and keeps measures that the cache lacks."
     def __init__(self): self.cache, self.found, self.lock = _measures_cache(), [], threading.Lock()
+
+    def _is_known(self, path):
+        with suppress(OSError, ValueError): return bool(_recall_measures(self.cache, [content(path)]))
 
     def __call__(self,
         path: str|Path, # an image file
-    ) -> Image.Image: # RGB, upright, of `DECODED` pixels or more
+    ) -> Image.Image: # RGB, upright, decoded to `DECODED` or its size
         "Read and measure an image. Raises `PetpooError` if it cannot be read."
+        if self._is_known(path): return read_image(path, at_least=DECODED)
         seen: list = []
         found = measure(path, seen.append)
         if not seen: raise PetpooError(f'{path} {found[0]["fault"]}')

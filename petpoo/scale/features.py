@@ -73,7 +73,7 @@ class BodyWorker(Worker):
         try: im = read_image(x, at_least=enough_for(self.size))
         except PetpooError as e: return dict(error=str(e))
         row = dict(sha256=_sha_of(x), stamp=stamp, features=self.features(body, im))
-        return row if stamp_of(x) == stamp else dict(error=f'{x} changed while it was read')
+        return row if not stamp or stamp_of(x) == stamp else dict(error=f'{x} changed while it was read')
 
 # %% ../../nbs/35c_body_features.ipynb #e307dc90
 def features_in(

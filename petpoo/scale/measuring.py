@@ -7,14 +7,16 @@ __all__ = ['Measurer', 'measure_at_scale']
 
 # %% ../../nbs/35d_measuring.ipynb #a0b46e17
 from collections.abc import Callable
+from contextlib import suppress
 from fastcore.basics import noop
 from ..core import PetpooError
 from ..data.measures import BATCH, DECODED, MEASURES, MEASURES_VERSION, Measured, measure
 from ..image import enough_for
 from ..names import shown
-from .features import BodyWorker, features_in, stamp_of
+from .features import BodyWorker, stamp_of
 from .mapping import map_images
 from .parts import Worker, read_parts
+from .sources import PART
 
 # %% ../../nbs/35d_measuring.ipynb #4b8b15da
 def _measured_row(photo, see=noop):
@@ -26,14 +28,16 @@ class Measurer(Worker):
     "Measures photos as `petpoo.data.measures.measure` does."
     def __init__(self,
         body: BodyWorker|None = None, # whose features are wanted, too
+        versions: str = '', # of the photos, if features of other versions are of no use
     ):
         if body and enough_for(body.size) != DECODED:
             h, w = body.size
             raise PetpooError(f'a body for {h}x{w} pixels cannot share a decode with the measures')
-        self.body = body
+        self.body, self.versions = body, versions
 
     def settings(self):
-        return dict(worker='measure', measures=MEASURES_VERSION) | (dict(body=self.body.key) if self.body else {})
+        own = dict(body=self.body.key, versions=self.versions) if self.body else {}
+        return dict(worker='measure', measures=MEASURES_VERSION) | own
 
     def schema(self):
         import pyarrow as pa
@@ -52,7 +56,8 @@ class Measurer(Worker):
         "Measures and features."
         seen, stamp = [], stamp_of(photo.content)
         row = _measured_row(photo, seen.append) | dict(stamp=stamp)
-        if seen and stamp_of(photo.content) == stamp: row['features'] = self.body.features(body, seen[0])
+        if seen and (not stamp or stamp_of(photo.content) == stamp):
+            with suppress(Exception): row['features'] = self.body.features(body, seen[0]) # the measures stand without
         return row
 
 # %% ../../nbs/35d_measuring.ipynb #2a6f40d1
@@ -69,15 +74,16 @@ def measure_at_scale(
     workers: int = 0, # processes or actors; 0: one per core
     address: str = '', # of a Ray cluster
     tell: Callable = noop, # called with the `Tally` after each part, and at the end
-    body: BodyWorker|None = None, # whose features are wanted, too
-    keep: Callable = noop, # called with SHA-256 -> features of some photos at a time
+    worker: Measurer|None = None, # None: one that measures alone
+    size: int = PART, # photos in a part
+    keep: Callable = noop, # called with some rows at a time
 ) -> tuple: # measures and miniatures, as `measure_images` returns them
     "Measure photos in several processes. Raises `PetpooError` if `out` belongs to other photos."
-    map_images(paths, Measurer(body), out, engine, workers, address, tell=tell)
+    map_images(paths, worker or Measurer(), out, engine, workers, address, size, tell=tell)
     measured, n = Measured(len(paths)), 0
     for rows in read_parts(out, rows=BATCH):
         n += len(rows)
-        if body: keep(features_in(rows))
+        keep(rows)
         if n <= len(paths): measured.add([*map(_as_measured, rows)])
     if n != len(paths): raise PetpooError(f'{out} has {n:,} rows for {len(paths):,} photos')
     return measured.table(paths), measured.minis

@@ -111,10 +111,10 @@ def start_features(
     resize: str = 'squish', # how they come to that size, see `petpoo.image.load_image`
     read: Callable|None = None, # reads an image, such as a `petpoo.data.measures.MeasuredReader`; None: `read_image`
 ):
-    "Begin to compute features in a thread, if there are hundreds of images and no GPU."
+    "Begin to compute features in a thread without a GPU, if there are hundreds of images or a `read` is given."
     if not (found := input_without_torch(arch, size, resize)): return
     spec, key = found
-    if len({*paths}) >= ENGINE_PAYS: _start(arch, spec, key, paths, read)
+    if read or len({*paths}) >= ENGINE_PAYS: _start(arch, spec, key, paths, read)
 
 def wait_for_features(
     key: str, # of a body, from `petpoo.train.vectors.key_of_body`

@@ -3,7 +3,7 @@ import './files.js'
 import * as ort from './ort.js'
 import { AT_LEAST, cropAround, findAnimals, INPUT_SIDE } from './animals.js'
 import { outputsOf } from './answer.js'
-import { formatOf, normalize, reduce, resize, shrinkSteps, takeOrientation, turn } from './pixels.js'
+import { enoughFor, formatOf, normalize, reduce, resize, shrinkSteps, takeOrientation, turn } from './pixels.js'
 
 const MAX_BYTES = 128 << 20, MAX_PIXELS = 89_478_485, STRIP = 1 << 20 // pixels
 const SHOWN = 1080 // pixels of the longer side of the picture for the page
@@ -102,7 +102,7 @@ async function look(photo, size) { // the animals in a photo, and the views that
   const detect = await detecting, picture = detect && upright(photo, AT_LEAST)
   const animals = detect ? await findAnimals(detect, picture) : []
   if (animals.length) return [animals, animals.map(o => cropAround(picture, o.box))]
-  return [[], [upright(photo, [2*size[1], 2*size[0]])]]
+  return [[], [upright(photo, enoughFor(size))]]
 }
 
 async function answer({id, file}) {
