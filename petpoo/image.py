@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RESIZE', 'is_tensor', 'is_address', 'is_url', 'read_image', 'height_width', 'resize_image', 'enough_for',
-           'load_image', 'thumbnail', 'to_input']
+           'decoded_alike', 'load_image', 'thumbnail', 'to_input']
 
 # %% ../nbs/00d_image.ipynb #3f37c8dc
 import base64, io, math, os, re
@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, ImageOps
 from .core import PetpooError, nearest
 from .decode import FORMATS, MAX_BYTES, MAX_PIXELS, decode_photo
 from .names import first_line
-from .pixels import orientation, to_rgb, upright
+from .pixels import orientation, shrink_steps, to_rgb, upright
 
 # %% ../nbs/00d_image.ipynb #321078e0
 def _from_array(a):
@@ -147,14 +147,21 @@ def resize_image(
     return RESIZE[method](im, (w, h))
 
 # %% ../nbs/00d_image.ipynb #5e773fcf
-_STEP = 288 # pixels
+_STEP = 320 # pixels
 
 def enough_for(
     size: int|tuple[int, int], # of a network's input: a side, or (height, width), in pixels
-) -> tuple[int, int]: # (width, height): a tenth more than the input or more, in steps
+) -> tuple[int, int]: # (width, height): a fifth more than the input or more, in steps
     "How many pixels of a photo are enough."
-    w, h = (_STEP*math.ceil(1.1*o/_STEP) for o in reversed(height_width(size)))
+    w, h = (_STEP*math.ceil(1.2*o/_STEP) for o in reversed(height_width(size)))
     return w, h
+
+def decoded_alike(
+    info: dict, # of a picture from `read_image`
+    *at_least: tuple[int, int], # pixels that are enough, each as for `read_image`
+) -> bool:
+    "Does a file give the same picture for each of these sizes?"
+    return len({shrink_steps(info['width'], info['height'], o, info['format'] == 'JPEG') for o in at_least}) == 1
 
 def load_image(
     x, # anything that `read_image` accepts

@@ -21,10 +21,12 @@ _BODY = 'tf_efficientnet_lite2'
 def _measure_with_features(table):
     "Compute features, and measure the images where they are decoded for it; not on a GPU."
     from petpoo.data.measures import MeasuredReader
+    from petpoo.image import enough_for
     from petpoo.train.ahead import packaged_input, start_features, wait_for_features
-    reader = MeasuredReader()
+    spec, key = packaged_input(_BODY)
+    reader = MeasuredReader(enough_for(spec.size))
     start_features(_BODY, table['path'], read=reader)
-    wait_for_features(packaged_input(_BODY)[1])
+    wait_for_features(key)
     reader.keep()
 
 def _measured_checksums(found):

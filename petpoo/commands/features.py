@@ -165,7 +165,7 @@ def _unchanged(row, same_versions):
     return same_versions if scheme_of(row['path']) else bool(row['stamp']) and file_stamp(row['path']) == row['stamp']
 
 def _with_features(paths, out, cache, key, labels):
-    "Whether measures come with features, the versions of images in a storage, and whether the folder is an earlier one."
+    "Whether measures come with features, the versions of images in a storage, and the settings of an earlier attempt."
     from petpoo.data.stored import recall_stored
     from petpoo.scale.parts import settings_of
     earlier = settings_of(out)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SIDE', 'MINI', 'DECODED', 'MEASURES_VERSION', 'BATCH', 'MEASURES', 'ISSUES', 'measure', 'Measured', 'measure_images',
-           'MeasuredReader', 'issue_score', 'issue_rows']
+           'measure_and_read', 'MeasuredReader', 'issue_score', 'issue_rows']
 
 # %% ../../nbs/02f_measures.ipynb #abc46ba2
 import hashlib, io, json, math, os, sys, threading, warnings
@@ -21,7 +21,7 @@ from .cache import Cache, content, contents, file_array
 from .shared import CacheWarning
 from ..decode import MAX_BYTES
 from ..places import place_size
-from ..image import enough_for, read_image
+from ..image import decoded_alike, read_image
 from ..progress import progress
 
 # %% ../../nbs/02f_measures.ipynb #8dd031b9
@@ -62,7 +62,7 @@ def _measure_pixels(im):
     return {k: round(float(v), 5) for k, v in found.items()}, mini.tobytes()
 
 # %% ../../nbs/02f_measures.ipynb #0ed0066f
-DECODED = enough_for(SIDE) # (width, height) in pixels, enough for the networks that look at the same picture, too
+DECODED = SIDE, SIDE # (width, height) in pixels that are enough of a photo
 
 def _identity(x):
     "Checksum and size of a file, unless it is too large to be read. Raises `PetpooError` if it cannot be read."
@@ -77,7 +77,7 @@ def _identity(x):
 
 def measure(
     x: str|Path|io.BytesIO, # an image file, or its content with the attribute `name`
-    see: Callable = noop, # called with the picture, if there is no fault: RGB, upright, decoded to `DECODED` or its size
+    see: Callable = noop, # called with the picture if there is no fault: RGB, upright, see `DECODED`
 ) -> tuple[dict, bytes]: # measures, with `fault` saying why there are none; miniature, 32 x 32 grey pixels
     "Read an image once and take every measure that a check needs."
     name = x.name if isinstance(x, io.BytesIO) else x
@@ -91,7 +91,7 @@ def measure(
     except PetpooError as e: return found | dict(fault=str(e).removeprefix(f'{name} ')), b''
 
 # %% ../../nbs/02f_measures.ipynb #e6cd895c
-MEASURES_VERSION = 4 # increase it when `measure` changes
+MEASURES_VERSION = 3 # increase it when `measure` changes
 
 _TEXTS = 'fault', 'sha256', 'format', 'mode'
 
@@ -203,24 +203,36 @@ def measure_images(
     return measured.table(paths), measured.minis
 
 # %% ../../nbs/02f_measures.ipynb #3210daf0
+def measure_and_read(
+    x: str|Path|io.BytesIO, # as for `measure`
+    at_least: tuple[int, int], # (width, height) in pixels that the network needs, see `petpoo.image.enough_for`
+) -> tuple: # what `measure` returns; and the picture, None if there is a fault
+    "Measure an image, and read it for a network, from one decode if both need the same."
+    seen: list = []
+    found = measure(x, seen.append)
+    if not seen or decoded_alike(seen[0].info, DECODED, at_least): return found, seen[0] if seen else None
+    return found, read_image(x, at_least=at_least)
+
 class MeasuredReader:
-    "Reads images for a network of an input for which `DECODED` is enough, and keeps measures that the cache lacks."
-    def __init__(self): self.cache, self.found, self.lock = _measures_cache(), [], threading.Lock()
+    "Reads images for a network, and keeps measures that the cache lacks."
+    def __init__(self,
+        at_least: tuple[int, int], # (width, height) in pixels that the network needs
+    ):
+        self.at_least, self.cache, self.found, self.lock = at_least, _measures_cache(), [], threading.Lock()
 
     def _is_known(self, path):
         with suppress(OSError, ValueError): return bool(_recall_measures(self.cache, [content(path)]))
 
     def __call__(self,
         path: str|Path, # an image file
-    ) -> Image.Image: # RGB, upright, decoded to `DECODED` or its size
+    ) -> Image.Image: # RGB, upright
         "Read and measure an image. Raises `PetpooError` if it cannot be read."
-        if self._is_known(path): return read_image(path, at_least=DECODED)
-        seen: list = []
-        found = measure(path, seen.append)
-        if not seen: raise PetpooError(f'{path} {found[0]["fault"]}')
+        if self._is_known(path): return read_image(path, at_least=self.at_least)
+        found, im = measure_and_read(path, self.at_least)
+        if im is None: raise PetpooError(f'{path} {found[0]["fault"]}')
         with self.lock: self.found.append(found)
         if len(self.found) >= BATCH: self.keep()
-        return seen[0]
+        return im
 
     def keep(self):
         "Put what was measured into the cache."

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from fastcore.basics import noop
 from ..core import PetpooError
-from ..data.measures import BATCH, DECODED, MEASURES, MEASURES_VERSION, Measured, measure
+from ..data.measures import BATCH, MEASURES, MEASURES_VERSION, Measured, measure, measure_and_read
 from ..image import enough_for
 from ..names import shown
 from .features import BodyWorker, stamp_of
@@ -19,8 +19,7 @@ from .parts import Worker, read_parts
 from .sources import PART
 
 # %% ../../nbs/35d_measuring.ipynb #4b8b15da
-def _measured_row(photo, see=noop):
-    found, mini = measure(photo.content, see)
+def _measured_row(photo, found, mini):
     fault = found.pop('fault')
     return found | dict(mini=mini, error=f'{shown(photo.name)} {fault}' if fault else '')
 
@@ -30,9 +29,6 @@ class Measurer(Worker):
         body: BodyWorker|None = None, # whose features are wanted, too
         versions: str = '', # of the photos, if features of other versions are of no use
     ):
-        if body and enough_for(body.size) != DECODED:
-            h, w = body.size
-            raise PetpooError(f'a body for {h}x{w} pixels cannot share a decode with the measures')
         self.body, self.versions = body, versions
 
     def settings(self):
@@ -48,16 +44,17 @@ class Measurer(Worker):
         return pa.schema(dict(path=pa.string()) | kinds | dict(mini=pa.binary(), error=pa.string()))
 
     def open(self):
-        if not self.body: return lambda photos: [_measured_row(o) for o in photos]
+        if not self.body: return lambda photos: [_measured_row(o, *measure(o.content)) for o in photos]
         body = self.body.body()
         return lambda photos: [self.row(body, o) for o in photos]
 
     def row(self, body, photo):
         "Measures and features."
-        seen, stamp = [], stamp_of(photo.content)
-        row = _measured_row(photo, seen.append) | dict(stamp=stamp)
-        if seen and (not stamp or stamp_of(photo.content) == stamp):
-            with suppress(Exception): row['features'] = self.body.features(body, seen[0]) # the measures stand without
+        stamp = stamp_of(photo.content)
+        found, im = measure_and_read(photo.content, enough_for(self.body.size))
+        row = _measured_row(photo, *found) | dict(stamp=stamp)
+        if im and (not stamp or stamp_of(photo.content) == stamp):
+            with suppress(Exception): row['features'] = self.body.features(body, im) # the measures stand without
         return row
 
 # %% ../../nbs/35d_measuring.ipynb #2a6f40d1

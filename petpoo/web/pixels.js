@@ -112,7 +112,7 @@ export function turn(picture, turned) {
 // ---- Shrinking, as Pillow's Image.reduce: the average of square blocks
 
 // [width, height] that are enough for an input of [height, width], as `petpoo.image.enough_for` has it
-export const enoughFor = size => size.toReversed().map(o => 288*Math.ceil(1.1*o/288))
+export const enoughFor = size => size.toReversed().map(o => 320*Math.ceil(1.2*o/320))
 
 // The two steps in which a picture becomes smaller before it is resized: while a JPEG is decoded, and after that.
 export function shrinkSteps(width, height, [w, h], format) {
