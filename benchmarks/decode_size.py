@@ -6,9 +6,9 @@
 A JPEG can be decoded at a half, a quarter or an eighth of its size, which is faster. The more pixels are asked for,
 the less of that is possible. `accuracy` is that of a linear head on the features of photographs of 320 pixels, decoded
 whole and at a half of their size, for learning and for answering: cross-validated over all images, and how many images
-are lost and gained against whole photographs in both; at inputs of 160 pixels, which need all that a half has, of 144, which
-leave a tenth, and of 130, which are to 160 what 260 are to 320. `seconds` decodes photographs of 12 megapixels,
-collages of 64: what the audit measures, what the network sees, and both from one decode. With `--before`, `command`
+are lost and gained against whole photographs in both; at inputs of 160 pixels, which need all that a half has, of 144,
+which leave a tenth, and of 130, which are to 160 what 260 are to 320. `decode` reads photographs of 12 megapixels,
+collages of 64, at what the audit measures, at what a network of 260 pixels needs, and at twice its input. `--before`
 runs `petpoo audit` and `petpoo audit --labels` on 400 of them, cold, by that checkout and by this one in turns."""
 import argparse, os, resource, subprocess, sys, tempfile, time
 from pathlib import Path

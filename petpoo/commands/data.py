@@ -164,7 +164,7 @@ def audit_command(
 ):
     "Look for problems in the images, and write a report and a cleaning list."
     from petpoo.data.cache import believe_workers
-    if args.labels: check_installed('sklearn', 'cleanlab')
+    check_installed('pandas', 'scipy', 'sklearn', *['cleanlab']*args.labels)
     with believe_workers(), output_folder(args.out, _RESUMED, 'cleaning.csv') as out: found = _audit_into(out, args)
     say_written(args.out, _AUDIT_FILES)
     print(f'Next: look at {join(args.out, "report.html")}, then {_next_command(args.out)}', flush=True)

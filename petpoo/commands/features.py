@@ -10,6 +10,7 @@ import hashlib, json, os, re
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,13 +71,12 @@ def pretrained_body(
     return lambda: body_graph(body.eval(), size), spec, key_of_body(arch, spec, weights_key(body))
 
 # %% ../../nbs/50ba_train_features.ipynb #96917b86
-def _say_computed(tally):
+def _say_end(done, tally):
+    "Say what was done, at the end of a map."
     from petpoo.scale.mapping import as_summary
-    if tally.ended: say(f'Computed {as_summary(tally)}')
+    if tally.ended: say(f'{done} {as_summary(tally)}')
 
-def _say_measured(tally):
-    from petpoo.scale.mapping import as_summary
-    if tally.ended: say(f'Measured {as_summary(tally)}')
+_say_computed, _say_measured = partial(_say_end, 'Computed'), partial(_say_end, 'Measured')
 
 def _thousands_of(blocks):
     "The same entries in larger blocks."
