@@ -30,9 +30,9 @@ def first_line(
     e: Exception, # with any message, or none
     most: int = 200, # characters to keep
 ) -> str:
-    "The first line of an exception's message without the number of a system's error, for a one-line message."
+    "The first line of an exception's message without an error number and a full stop, for a one-line message."
     message = re.sub(r'^\[Errno -?\d+\] ', '', str(e).strip())
-    return shown((message or type(e).__name__).splitlines()[0][:most])
+    return shown((message or type(e).__name__).splitlines()[0][:most].rstrip('. '))
 
 # %% ../nbs/00a_names.ipynb #bca30856
 def few(

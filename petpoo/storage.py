@@ -12,6 +12,7 @@ import logging, os, re, shutil, tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from .core import PetpooError, atomic_path, check_here, open_file, optional_import, temporary_folder
+from .listing import PAGED, list_objects
 from .names import first_line
 
 # %% ../nbs/00ba_storage.ipynb #df77b56f
@@ -61,7 +62,7 @@ def clear_errors(
     except (PetpooError, GeneratorExit): raise
     except FileNotFoundError as e: raise PetpooError(f'{path} does not exist; check the path') from e
     except Exception as e:
-        why = getattr(e, 'strerror', None) or first_line(e).rstrip('.')
+        why = getattr(e, 'strerror', None) or first_line(e)
         raise PetpooError(f'{path} {what}: {why}; check the path and your permissions') from e
 
 # %% ../nbs/00ba_storage.ipynb #3ea5e374
@@ -153,43 +154,6 @@ def _walk_there(fs, there):
         folders.sort()
         yield from (f'{at.rstrip("/")}/{o}'.removeprefix(f'{there.rstrip("/")}/') for o in sorted(files) if o)
 
-# %% ../nbs/00ba_storage.ipynb #897b42d2
-def _s3_page(fs, bucket, prefix, token):
-    "Name and version of some objects, and the token of the next page; '' at the end."
-    more = dict(ContinuationToken=token) if token else {}
-    page = fs.call_s3('list_objects_v2', Bucket=bucket, Prefix=prefix, **more)
-    return [(o['Key'], o.get('ETag', '')) for o in page.get('Contents', ())], page.get('NextContinuationToken', '')
-
-def _gs_page(fs, bucket, prefix, token):
-    more = dict(pageToken=token) if token else {}
-    page = fs.call('GET', 'b/{}/o', bucket, json_out=True, prefix=prefix, **more)
-    return [(o['name'], o.get('etag', '')) for o in page.get('items', ())], page.get('nextPageToken', '')
-
-def _az_page(fs, bucket, prefix, token):
-    found = fs.service_client.get_container_client(bucket).list_blobs(name_starts_with=prefix, include=['metadata'],
-                                                                       results_per_page=1000)
-    pages = found.by_page(token or None)
-    from fsspec.asyn import sync
-    async def read(): return [o async for o in await pages.__anext__()]
-    keys = [(o.name, o.etag) for o in sync(fs.loop, read) if not _is_folder(o)]
-    return keys, pages.continuation_token or ''
-
-def _is_folder(blob):
-    "Is a blob the mark of a folder, as accounts with a hierarchical namespace keep them?"
-    return any(k.lower() == 'hdi_isfolder' and v == 'true' for k, v in (blob.metadata or {}).items())
-
-_PAGES = (dict.fromkeys(('s3', 's3a'), _s3_page) | dict.fromkeys(('gs', 'gcs'), _gs_page)
-          | dict.fromkeys(('az', 'abfs', 'abfss'), _az_page))
-
-def _paged(page_of, fs, there):
-    "Name, seen from the prefix, and version of the objects below it, a thousand at a time."
-    bucket, _, prefix = there.partition('/')
-    prefix, token = f'{prefix.rstrip("/")}/' if prefix else '', ''
-    while True:
-        keys, token = page_of(fs, bucket, prefix, token)
-        yield from ((o.removeprefix(prefix), version.strip('"')) for o, version in keys if not o.endswith('/'))
-        if not token: return
-
 # %% ../nbs/00ba_storage.ipynb #989c6e76
 def stream_files(
     folder: str, # a path or an address
@@ -198,19 +162,18 @@ def stream_files(
     with clear_errors(folder):
         if not scheme_of(folder): yield from _walk_here(folder)
         else:
-            fs, there = filesystem(folder)
-            page_of = _PAGES.get(scheme_of(folder))
-            names = (o for o, _ in _paged(page_of, fs, there)) if page_of else _walk_there(fs, there)
+            scheme, where = scheme_of(folder), filesystem(folder)
+            names = (o for o, _ in list_objects(scheme, *where)) if scheme in PAGED else _walk_there(*where)
             yield from (join(folder, o) for o in names)
 
 def stream_versions(
     folder: str, # an address
 ): # yields pairs of an address and what changes when the object is replaced (its ETag), '' if the storage does not tell
     "The objects below a folder, if its storage lists them by pages; else nothing. Raises `PetpooError`."
-    page_of = _PAGES.get(scheme_of(folder))
-    if not page_of: return
+    scheme = scheme_of(folder)
+    if scheme not in PAGED: return
     with clear_errors(folder):
-        for name, version in _paged(page_of, *filesystem(folder)): yield join(folder, name), version
+        for name, version in list_objects(scheme, *filesystem(folder)): yield join(folder, name), version
 
 # %% ../nbs/00ba_storage.ipynb #ed9b5101
 def _is_there(path):

@@ -16,6 +16,7 @@ from ..core import PetpooError
 from ..decode import SUFFIXES
 from ..names import count, few
 from ..places import Place, archive_kind, archive_names, open_place
+from ..progress import progress
 from ..storage import clear_errors, join, scheme_of, stream_files
 
 # %% ../../nbs/02_files.ipynb #73bf1d91
@@ -170,8 +171,9 @@ def _list_names(found, names):
 def _list_address(address):
     "A folder in a storage, like `_list_archive`."
     address = address.rstrip('/')
-    names = (o.removeprefix(f'{address}/') for o in stream_files(address))
-    return _list_names(Listing(address, archive=defaultdict(list), kind='address'), names)
+    files = progress(stream_files(address), what='listing', unit=' files')
+    found = Listing(address, archive=defaultdict(list), kind='address')
+    return _list_names(found, (o.removeprefix(f'{address}/') for o in files))
 
 # %% ../../nbs/02_files.ipynb #de0b1975
 _MOST_TEXT = 512 << 20 # bytes of a table or a list

@@ -32,6 +32,7 @@ _MANY = 16 # photos in a folder; from this number on, the folder is listed
 _SPARSE = 4 # objects for each photo that is looked for; beyond this number, the listing is abandoned
 _MOST_STORED = 1 << 18 # photos
 _ASKED = 32 # photos to ask for at once
+_LISTED = 4 # folders to list at once
 
 def _from_listing(folder, files):
     "File -> version, of the files in a folder that its listing names."
@@ -73,8 +74,9 @@ def stored_versions(
     file_of, versions = {o: place.file if (place := place_of(o)) else o for o in paths}, {}
     folders = _in_storage(dict.fromkeys(file_of.values()))
     if len(file_of) > _MOST_STORED: return {}
-    for folder, files in folders.items():
-        if len(files) >= _MANY: versions |= _from_listing(folder, files)
+    many = {folder: files for folder, files in folders.items() if len(files) >= _MANY}
+    with ThreadPoolExecutor(_LISTED) as pool:
+        for found in pool.map(_from_listing, many, many.values()): versions |= found
     left = [o for files in folders.values() for o in files if o not in versions]
     versions |= _asked(left)
     return {path: versions[file] for path, file in file_of.items() if versions.get(file)}
