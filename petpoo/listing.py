@@ -73,7 +73,7 @@ class _Azure:
         return keys, pages.continuation_token or ''
 
 # %% ../nbs/00b_listing.ipynb #3403721b
-_AT_ONCE = 8 # stretches
+_STRETCHES = 8 # at once
 _PAGES = 4 # of a stretch, at least, by what one page shows
 _DEPTH = 3 # folders below each other, at most, to find places to cut
 
@@ -83,7 +83,7 @@ def _cuts(store, prefix, last, pool):
     for _ in range(_DEPTH):
         outer, below = folders, pool.map(store.folders, folders)
         folders = [inner for o, found in zip(outer, below) for inner in found or [o]]
-        if folders == outer or len(folders) >= 2*_AT_ONCE: break
+        if folders == outer or len(folders) >= 2*_STRETCHES: break
     left = sorted(o for o in folders if o > last)
     return left[::max(1, _PAGES*_on_a_page(store, prefix, left))] if left else []
 
@@ -120,7 +120,7 @@ def _in_order(stretches, pool):
     "The pages of the stretches, in order."
     waiting, active = deque(stretches), deque()
     while waiting or active:
-        while waiting and len(active) < _AT_ONCE: active.append(waiting.popleft())
+        while waiting and len(active) < _STRETCHES: active.append(waiting.popleft())
         list(pool.map(_Stretch.read, [o for o in active if not o.waits]))
         while active:
             while active[0].pages: yield active[0].pages.popleft()
@@ -141,7 +141,7 @@ def _pages_of(store, prefix):
     yield page
     if first.ended: return
     names = [name for name, _ in page]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_STRETCHES) as pool:
         cuts = _places_to_cut(store, prefix, names, pool)
         ends = [*cuts, '']
         first.end = ends[0]
