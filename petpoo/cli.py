@@ -6,7 +6,7 @@
 __all__ = ['make_parser', 'main']
 
 # %% ../nbs/51_cli.ipynb #6cc9abc4
-import argparse, os, signal, sys, threading
+import argparse, errno, os, signal, sys, threading
 from contextlib import contextmanager, suppress
 import petpoo
 from .names import safe_output, shown
@@ -81,6 +81,11 @@ def _closed_pipe():
     with open(os.devnull, 'w') as nowhere, suppress(OSError): os.dup2(nowhere.fileno(), sys.__stdout__.fileno())
     return 141
 
+def _is_closed_pipe(e):
+    "Has the reader of the output gone away? Windows calls that an invalid argument, too."
+    invalid = os.name == 'nt' and type(e) is OSError and e.errno == errno.EINVAL and not e.filename
+    return invalid or isinstance(e, BrokenPipeError)
+
 def _fixable(e):
     "An error that the user can fix, in one line; '' for any other."
     from petpoo.core import PetpooError
@@ -120,6 +125,7 @@ def _print_error(message):
 def _run_words(argv, args):
     import atexit, gc
     atexit.register(gc.freeze)
+    os.environ.setdefault('MPLBACKEND', 'Agg') # plots are written to files, and no window system is started for them
     return _run_command(make_parser().parse_args(argv, args))
 
 def main(
@@ -129,8 +135,8 @@ def main(
     args = argparse.Namespace(debug=False)
     with safe_output(), _noted_interrupts() as seen:
         try: return _run_words(argv, args)
-        except BrokenPipeError: return _closed_pipe()
         except BaseException as e:
+            if _is_closed_pipe(e): return _closed_pipe()
             if seen or isinstance(e, KeyboardInterrupt): return _print_error(_interruption(args)) and 130
             if args.debug or not (message := _fixable(e)): raise
             return _print_error(message)

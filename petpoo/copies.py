@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_COPIES', 'copy_path', 'remove_old_copies', 'keep_copy', 'ask_storage', 'local_copy']
 
-# %% ../nbs/00bb_copies.ipynb #c0b1e500
+# %% ../nbs/00bb_copies.ipynb #23e9c086
 import hashlib, os, shutil, threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +13,7 @@ from .core import PetpooError, atomic_path, cache_dir, fcntl
 from .names import first_line
 from .storage import filesystem, scheme_of
 
-# %% ../nbs/00bb_copies.ipynb #c0b1e500
+# %% ../nbs/00bb_copies.ipynb #541ba611
 MAX_COPIES = 32 << 30 # bytes of all copies in the cache folder
 
 def copy_path(
@@ -42,9 +42,10 @@ def remove_old_copies(
     total = 0
     for _, size, o in _by_use(folder):
         total += size
-        if total > (MAX_COPIES if room is None else room) and o != keep: o.unlink(missing_ok=True)
+        if total <= (MAX_COPIES if room is None else room) or o == keep: continue
+        with suppress(PermissionError): o.unlink(missing_ok=True) # on Windows: it is open
 
-# %% ../nbs/00bb_copies.ipynb #c0b1e500
+# %% ../nbs/00bb_copies.ipynb #6a2549f9
 @contextmanager
 def _one_at_a_time(copy):
     "Let no other process of this machine copy the same archive meanwhile."
@@ -68,7 +69,7 @@ def keep_copy(
         with atomic_path(note) as tmp: tmp.write_text(version)
         remove_old_copies(copy.parent, copy)
 
-# %% ../nbs/00bb_copies.ipynb #c0b1e500
+# %% ../nbs/00bb_copies.ipynb #1a04a8f7
 def _is_web(path): return scheme_of(path) in ('http', 'https')
 
 def _stored(path):
@@ -86,7 +87,7 @@ def ask_storage(
     except Exception as e:
         raise OSError(5, first_line(e).removeprefix(f'{path} ').removeprefix('cannot be opened: '), str(path)) from e
 
-# %% ../nbs/00bb_copies.ipynb #c0b1e500
+# %% ../nbs/00bb_copies.ipynb #88b0924e
 _CHECKED: set = set() # addresses whose copies this process has compared with the storage
 _COPYING = threading.RLock()
 
@@ -106,7 +107,7 @@ def _copy_from_storage(address):
         with atomic_path(copy) as part: ask_storage(address, lambda fs, there: fs.get_file(there, str(part)))
     keep_copy(address, version, get)
 
-# %% ../nbs/00bb_copies.ipynb #c0b1e500
+# %% ../nbs/00bb_copies.ipynb #defcb8b6
 def local_copy(
     file: str|Path, # an archive, here or at an address
 ) -> str: # a path of this machine

@@ -6,17 +6,16 @@
 __all__ = ['SUFFIXES', 'FORMATS', 'MAX_BYTES', 'MAX_PIXELS', 'sniff', 'serve_decoder', 'decode_photo']
 
 # %% ../nbs/00c_decode.ipynb #f6eec126
-import atexit, contextlib, io, json, os, re, signal, subprocess, sys, threading
+import atexit, contextlib, io, json, os, re, subprocess, sys, threading
 from importlib.util import find_spec
 from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 from .core import NO_FILE, PetpooError, start_python
+from .limits import limit_memory, limit_time
 from .metadata import without_metadata
 from .names import first_line
 from .places import is_fetched, open_place
 from .pixels import exif_entries, orientation, shrink, to_rgb, upright
-try: import resource
-except ImportError: resource = None # Windows
 
 # %% ../nbs/00c_decode.ipynb #fcf09547
 _SUFFIXES = dict(
@@ -196,16 +195,6 @@ _MAX_MEMORY = 240 << 20 # bytes of a decoder process
 _PATIENCE = 30 # seconds to wait for a photo
 _JOBS = 100 # photos for a decoder process; a new one starts with memory that is not fragmented
 
-def _limit_memory():
-    "Let allocations beyond the limit fail, and write no core file."
-    if not resource: return
-    for kind, most in dict(RLIMIT_DATA=_MAX_MEMORY, RLIMIT_CORE=0).items():
-        with contextlib.suppress(ValueError, OSError): resource.setrlimit(getattr(resource, kind), (most, most))
-
-def _limit_time():
-    "Let the system end this process after `_MAX_SECONDS` more of processor time, by a signal that nothing handles."
-    if hasattr(signal, 'setitimer'): signal.setitimer(signal.ITIMER_PROF, _MAX_SECONDS)
-
 # %% ../nbs/00c_decode.ipynb #311c2dc7
 _TOO_MUCH = f'takes more than {_MAX_SECONDS} seconds or {_MAX_MEMORY >> 20} MiB to decode: save it as a smaller JPEG'
 _TOO_LARGE = f'claims more than {MAX_PIXELS:,} pixels: make it smaller first'
@@ -250,11 +239,11 @@ def _send(reply, pixels):
 # %% ../nbs/00c_decode.ipynb #71faa3ec
 def serve_decoder():
     "Run a decoder process: read jobs from standard input until it ends."
-    _limit_memory()
+    limit_memory(_MAX_MEMORY)
     for left in reversed(range(_JOBS)):
         if not (line := sys.stdin.buffer.readline()): return
         job = json.loads(line)
-        _limit_time()
+        limit_time(_MAX_SECONDS)
         reply, pixels = _answer(job, sys.stdin.buffer.read(job['n']))
         _send(reply | dict(last=reply.get('last') or not left, n=len(pixels)), pixels)
 

@@ -15,6 +15,7 @@ from ..core import (
     PetpooError, atomic_path, cache_dir, environment, give_back, installed_version, optional_import, sha256,
     start_python)
 from .graph import FEATURES, check_graph, with_features
+from ..limits import forbid_files, limit_memory, limit_time
 from ..names import OUTPUTS, first_line
 
 # %% ../../nbs/29a_runtime.ipynb #80589fa3
@@ -128,13 +129,10 @@ _TRIAL_SECONDS = 10
 _TRIAL_MEMORY = 3*2**30 # bytes
 
 def _limit_process():
-    "Limit the resources of this process, where the system supports that."
-    with contextlib.suppress(ImportError):
-        import resource
-        limits = dict(RLIMIT_DATA=_TRIAL_MEMORY, RLIMIT_CPU=4*_TRIAL_SECONDS, RLIMIT_FSIZE=0, RLIMIT_CORE=0)
-        for name, most in limits.items():
-            with contextlib.suppress(ValueError, OSError): # the limit is lower already
-                resource.setrlimit(getattr(resource, name), (most, most))
+    "Limit what a trial may take."
+    limit_memory(_TRIAL_MEMORY)
+    limit_time(4*_TRIAL_SECONDS)
+    forbid_files()
 
 # %% ../../nbs/29a_runtime.ipynb #061e33b6
 def _trial(name, file, threads, *size):

@@ -9,7 +9,7 @@ __all__ = ['BUNDLE_HELP', 'DATA_HELP', 'LAYOUT_OPTIONS', 'path_option', 'HereOpt
            'shell_word', 'captured']
 
 # %% ../../nbs/50_options.ipynb #aa983b4e
-import argparse, contextlib, io, json, math, os, shlex, shutil, textwrap
+import argparse, contextlib, io, json, math, os, shlex, shutil, subprocess, textwrap
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -220,8 +220,8 @@ def check_installed(
 def shell_word(
     path: str|Path, # or any other argument
 ) -> str:
-    "Quote an argument, so that a printed command can be pasted into a shell."
-    return shlex.quote(str(path))
+    "Quote an argument, so that a printed command can be pasted into a shell of this system."
+    return subprocess.list2cmdline([str(path)]) if os.name == 'nt' else shlex.quote(str(path))
 
 # %% ../../nbs/50_options.ipynb #c8a1971c
 def captured(

@@ -6,7 +6,7 @@
 __all__ = ['download', 'WebPhoto', 'find_photos', 'photos_in', 'photo_of']
 
 # %% ../../nbs/50c_photos.ipynb #a94eb930
-import glob, os, sys, threading
+import codecs, glob, os, sys, threading
 from concurrent.futures import Future, TimeoutError as FutureTimeout
 import petpoo
 from ..core import PetpooError
@@ -108,9 +108,11 @@ class WebPhoto:
 def _listed(content, name):
     "The paths and addresses in a list."
     if sniff(content[:16]): raise PetpooError(f'{name} is a photo, not a list of paths: name the photo itself')
-    content = content.removeprefix(b'\xef\xbb\xbf')
+    content = content.removeprefix(codecs.BOM_UTF8)
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE): content = content.decode('utf-16', 'replace').encode()
     lines = content.split(b'\0') if b'\0' in content else content.splitlines()
-    found = [os.fsdecode(o) for o in lines if o.strip()]
+    try: found = [os.fsdecode(o) for o in lines if o.strip()]
+    except UnicodeDecodeError as e: raise PetpooError(f'{name} is not in UTF-8: save it so') from e # on Windows
     if not found: raise PetpooError(f'{name} names no photo: it takes one path a line')
     return found
 

@@ -10,9 +10,10 @@ import contextlib, json, sys, time
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from .options import (
+from petpoo.commands.options import (
     DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, check_installed, count_option,
-    path_option, positive_option, print_result, say, say_written, seed_option, share_option, size_option)
+    path_option, positive_option, print_result, say, say_written, seed_option, shell_word, share_option,
+    size_option)
 from .features import engine_of, features_on_engine
 from .runs import CROSS_FITTED, FEATURES_FOLDER, resume_run, run_contents, run_figures, start_run
 from ..core import PetpooError
@@ -244,7 +245,7 @@ def _train_and_measure(args):
     args.unfinished = None
     say_written(run, _RUN_FILES)
     photo = table.loc[table['split'] == 'valid', 'path'].iloc[0]
-    print(f'Next: petpoo predict {run} {photo}', flush=True)
+    print(f'Next: petpoo predict {shell_word(run)} {shell_word(photo)}', flush=True)
     print_result(args, dict(folder=str(run), images=len(table), figures=run_figures(run)))
 
 def train_command(

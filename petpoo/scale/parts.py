@@ -7,7 +7,7 @@ __all__ = ['MOST_ENDS', 'NOTES', 'GIVEN_UP', 'MANIFEST', 'Worker', 'Sizes', 'err
            'Plan', 'begin', 'check_end', 'read_parts']
 
 # %% ../../nbs/34c_parts.ipynb #0aa8d08f
-import contextlib, io, json, sys, time
+import contextlib, io, json, time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from itertools import islice
 from textwrap import shorten
 import petpoo
 from ..core import PetpooError, optional_import
+from ..limits import peak_memory
 from ..names import count, few, first_line, shown
 from ..places import place_of
 from .reading import Photo, in_groups, read_photos
@@ -124,12 +125,6 @@ class PartReport:
     last: bool = False # the mark behind the last part, whose index is the number of parts
 
 # %% ../../nbs/34c_parts.ipynb #8515fe97
-def _peak_memory():
-    "The largest memory of this process so far, in MiB; 0 where the system does not tell."
-    try: import resource
-    except ImportError: return 0 # Windows
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == 'darwin' else 10)
-
 def _as_parquet(rows, schema):
     "The bytes of a Parquet file."
     pa, pq = optional_import('pyarrow', 'parquet'), optional_import('pyarrow.parquet', 'parquet')
@@ -152,7 +147,7 @@ def do_part(
     write_whole(join(out, part.name), _as_parquet(rows, schema))
     note.clear()
     errors = Counter(error_kind(o) for o in rows if o['error'])
-    return PartReport(part.index, len(rows), dict(errors), time.perf_counter() - start, _peak_memory())
+    return PartReport(part.index, len(rows), dict(errors), time.perf_counter() - start, peak_memory() >> 20)
 
 # %% ../../nbs/34c_parts.ipynb #cb80d7fd
 MANIFEST = '_manifest.json'
