@@ -89,7 +89,7 @@ def _reader(address):
     return _web_reader(address) if scheme in ('http', 'https') else _storage_reader(address)
 
 # %% ../../nbs/29d_travel.ipynb #45a6b001
-def _at_address(message, folder, address):
+def _named_by_address(message, folder, address):
     "A message that names the address in place of a folder."
     there = shown(address)
     return message.replace(f'{folder}{os.sep}', f'{there}/').replace(str(folder), there)
@@ -101,7 +101,7 @@ def _read_bundle(address, read, config, folder):
         shutil.copy(config, folder)
         read_config(folder)
     except PetpooError as e:
-        raise PetpooError(_at_address(_at_address(str(e), folder, address), config.parent, address)) from e
+        raise PetpooError(_named_by_address(_named_by_address(str(e), folder, address), config.parent, address)) from e
 
 # %% ../../nbs/29d_travel.ipynb #35df4705
 _COPIES = 3

@@ -153,7 +153,8 @@ def bind(
 ) -> socket.socket: # listening
     "A socket for the server. Raises `PetpooError` if the address cannot be used."
     s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    option = getattr(socket, 'SO_EXCLUSIVEADDRUSE', socket.SO_REUSEADDR) # on Windows the latter lets two servers share
+    s.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
         s.bind((host, port))
         s.listen(1024)
@@ -161,8 +162,7 @@ def bind(
         s.close()
         why = getattr(e, 'strerror', '') or e
         foreign = isinstance(e, (socket.gaierror, UnicodeError)) or getattr(e, 'errno', 0) == errno.EADDRNOTAVAIL
-        option = '--host' if foreign else '--port'
-        raise PetpooError(f'{host}:{port} cannot be used ({why}): choose another {option}') from e
+        raise PetpooError(f'{host}:{port} cannot be used ({why}): choose another {"--host" if foreign else "--port"}') from e
     return s
 
 # %% ../../nbs/40c_server.ipynb #b49b5f9b

@@ -8,7 +8,7 @@ __all__ = ['GONE', 'EVENT_BYTES', 'sweep_uploads', 'Upload', 'Uploads', 'session
 # %% ../../nbs/40a_uploads.ipynb #5bfd9ca0
 import asyncio, hashlib, io, json, os, re, secrets, shutil, stat, tempfile, threading, time, weakref
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
@@ -96,7 +96,7 @@ class Uploads:
     ) -> Upload:
         "A visitor's own photo. Raises `PetpooError`, always with the same message, for anything else."
         kept = self._kept.get(id) if isinstance(id, str) else None
-        if not kept or kept.visitor != visitor or kept.until < time.monotonic(): raise PetpooError(GONE)
+        if not kept or kept.visitor != visitor or kept.until <= time.monotonic(): raise PetpooError(GONE)
         try: return Upload(kept.name, (self.folder/id).read_bytes())
         except OSError as e: raise PetpooError(GONE) from e
 
@@ -108,7 +108,7 @@ class Uploads:
                 if kept.until > now and total <= self.most: break
                 total -= kept.size
                 del self._kept[id]
-                (self.folder/id).unlink(missing_ok=True)
+                with suppress(PermissionError): (self.folder/id).unlink(missing_ok=True) # Windows: while it is sent
 
 # %% ../../nbs/40a_uploads.ipynb #bf68da02
 _ID = re.compile(r'[\w-]{32}', re.ASCII)
