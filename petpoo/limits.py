@@ -55,7 +55,7 @@ def _set_limit(kind, most):
 def limit_memory(
     most: int, # bytes, with what is in use already
 ):
-    "Let allocations beyond a limit fail, or end this process where the system has no such limit. It writes no core file."
+    "Let allocations beyond a limit fail, or end this process where the system has no such limit. No core is written."
     _set_limit('RLIMIT_CORE', 0)
     if sys.platform == 'linux': _set_limit('RLIMIT_DATA', most)
     else: _watched(memory=most)

@@ -162,7 +162,8 @@ def bind(
         s.close()
         why = getattr(e, 'strerror', '') or e
         foreign = isinstance(e, (socket.gaierror, UnicodeError)) or getattr(e, 'errno', 0) == errno.EADDRNOTAVAIL
-        raise PetpooError(f'{host}:{port} cannot be used ({why}): choose another {"--host" if foreign else "--port"}') from e
+        other = '--host' if foreign else '--port'
+        raise PetpooError(f'{host}:{port} cannot be used ({why}): choose another {other}') from e
     return s
 
 # %% ../../nbs/40c_server.ipynb #b49b5f9b
