@@ -2,7 +2,7 @@
 
 nbdev reads the notebooks, .ci/docs describes exported names and commands, Sphinx with MyST-NB and Furo renders. Every
 warning is an error, so a link that leads nowhere fails the build. --links asks the addresses outside instead, and needs
-the network. Run from the project's root, after pip install -e '.[dev,docs]'."""
+the network. Run from the project's root, after pip install -e ".[dev,docs]"."""
 import os, re, shutil, sys
 from collections import Counter
 from functools import cache

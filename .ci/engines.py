@@ -1,6 +1,6 @@
 """Ask the static page in Firefox and in WebKit, Safari's engine, and compare it with Python: python .ci/engines.py
 
-Both round translucent pixels once more than Chromium, so pictures with an alpha channel may differ more. Photos and ONNX Runtime Web are found as for .ci/web.py, which drives all of the page in Chromium. Needs pip install -e '.[dev,docs]', Firefox, and on Debian webkit2gtk-driver and xvfb."""
+Both round translucent pixels once more than Chromium, so pictures with an alpha channel may differ more. Photos and ONNX Runtime Web are found as for .ci/web.py, which drives all of the page in Chromium. Needs pip install -e ".[dev,docs]", Firefox, and on Debian webkit2gtk-driver and xvfb."""
 import base64, contextlib, glob, json, os, shutil, subprocess, tempfile, time, urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

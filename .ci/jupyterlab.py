@@ -2,7 +2,7 @@
 
 The notebook is copied, opened, and all of its cells are run. It fails, with one line, where a cell fails, where a widget does not show, or
 where no progress bar was seen. Two pictures are left, in the light theme and in the dark one.
-Needs pip install -e '.[dev,docs]' and Chromium or Google Chrome."""
+Needs pip install -e ".[dev,docs]" and Chromium or Google Chrome."""
 import argparse, json, os, shutil, socket, subprocess, sys, tempfile, time
 from contextlib import contextmanager
 from pathlib import Path

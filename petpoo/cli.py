@@ -92,7 +92,7 @@ def _fixable(e):
     if isinstance(e, PetpooError): return str(e)
     if isinstance(e, OSError): return f'{e.filename or "a file"}: {e.strerror or e}'
     if not isinstance(e, ModuleNotFoundError): return ''
-    return f"this needs the package {e.name}, which answering does not: pip install 'petpoo[train]'"
+    return f'this needs the package {e.name}, which answering does not: pip install "petpoo[train]"'
 
 # %% ../nbs/51_cli.ipynb #0d740839
 @contextmanager

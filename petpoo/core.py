@@ -295,7 +295,7 @@ def optional_import(
 ): # the module
     "Import a package of an extra. Raises `PetpooError` with the command that installs it."
     try: return importlib.import_module(name)
-    except ImportError as e: raise PetpooError(f"this needs the package {name}: pip install 'petpoo[{extra}]'") from e
+    except ImportError as e: raise PetpooError(f'this needs the package {name}: pip install "petpoo[{extra}]"') from e
 
 # %% ../nbs/00_core.ipynb #ade09926
 def cores() -> int:

@@ -40,7 +40,7 @@ def sniff(
 def _register_heif():
     "Let Pillow read HEIC. Raises `PetpooError` if the package for it is not installed."
     if not find_spec('pillow_heif'):
-        raise PetpooError("is a HEIC photo: pip install 'petpoo[heic]', or save it as a JPEG")
+        raise PetpooError('is a HEIC photo: pip install "petpoo[heic]", or save it as a JPEG')
     import pillow_heif
     pillow_heif.options.DECODE_THREADS = 1
     pillow_heif.register_heif_opener()

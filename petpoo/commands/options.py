@@ -214,7 +214,7 @@ def check_installed(
 ):
     "Raise `PetpooError`, with the line to type, for the first module that is not installed."
     missing = next((o for o in modules if not find_spec(o)), None)
-    if missing: raise PetpooError(f"this needs the package {missing}: pip install 'petpoo[train]'")
+    if missing: raise PetpooError(f'this needs the package {missing}: pip install "petpoo[train]"')
 
 # %% ../../nbs/50_options.ipynb #883ad3ec
 def shell_word(

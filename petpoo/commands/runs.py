@@ -15,7 +15,7 @@ from threading import Event
 from ..core import PetpooError, cache_dir
 from .features import engine_of, features_on_engine, pretrained_body
 from .networks import begin_features, check_network, check_open_set, run_network
-from .options import LAYOUT_OPTIONS, layout_options, say
+from .options import LAYOUT_OPTIONS, layout_options, say, shell_word
 from ..names import count, few, shown
 from ..storage import check_writable, is_file, join, names_in, read_bytes, scheme_of, write_whole
 
@@ -114,7 +114,7 @@ def _working_folder(run):
 # %% ../../nbs/50a_runs.ipynb #3ba4d4e9
 def _not_empty(run):
     return PetpooError(f'{run} exists and is not empty: choose another --out, '
-                       f'or resume it: petpoo train --resume {run}')
+                       f'or resume it: petpoo train --resume {shell_word(run)}')
 
 def _run_folder(args):
     "The folder for a new run, or its address. Raises `PetpooError` if it is not writable or not empty."

@@ -24,7 +24,7 @@ def _check_pyarrow(args):
     "Raise `PetpooError` if scores cannot be written."
     if find_spec('pyarrow'): return
     words = ' '.join(map(shell_word, (args.photos, '--bundle', args.bundle)))
-    raise PetpooError("scores are Parquet files, which need the package pyarrow: pip install 'petpoo[parquet]', "
+    raise PetpooError('scores are Parquet files, which need the package pyarrow: pip install "petpoo[parquet]", '
                       f'or write the answers to a CSV without it: petpoo predict {words} --out scores.csv')
 
 def score_command(
