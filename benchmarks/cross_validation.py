@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
-from petpoo.core import cores, environment
+from petpoo.core import environment
+from petpoo.limits import cores
 from petpoo.evaluate.bootstrap import wilson_interval
 from petpoo.train.folds import fold_rows
 from petpoo.train.regression import fit_logistic

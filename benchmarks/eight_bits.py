@@ -26,7 +26,8 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 from peers import instructions
 from petpoo.classify.runtime import ENGINES
-from petpoo.core import cores, environment
+from petpoo.core import environment
+from petpoo.limits import cores
 from petpoo.data.layouts import read_table
 from petpoo.image import load_image, to_input
 from petpoo.train.bodies import body_graph

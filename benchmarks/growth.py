@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd
 from PIL import Image, ImageEnhance
-from petpoo.core import atomic_path, cores, environment
+from petpoo.core import atomic_path, environment
+from petpoo.limits import cores
 
 OUT = Path(__file__).parent.parent/'results'/'growth.csv'
 DRAWN = 500 # pets

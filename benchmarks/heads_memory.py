@@ -52,7 +52,7 @@ class Peak:
 
 def one(kind, n):
     "Cross-validate a head on n images; prints a row as JSON."
-    from petpoo.core import give_back
+    from petpoo.limits import give_back
     from petpoo.train.pet_regression import PetRegression
     from petpoo.train.plain_regression import PlainRegression
     species = breeds()

@@ -37,7 +37,7 @@ OUT = Path(__file__).parent.parent/'results'/'peers.csv'
 def body(data, part):
     "Run the network on noise, one picture a core at once."
     from concurrent.futures import ThreadPoolExecutor
-    from petpoo.core import cores
+    from petpoo.limits import cores
     from petpoo.data.layouts import read_table
     from petpoo.train.bodies import body_runner, engine_for
     from petpoo.train.models import make_body

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['NO_FILE', 'PALETTE', 'PetpooError', 'nearest', 'check_here', 'lock_path', 'atomic_path', 'atomic_folder', 'open_file',
            'sha256', 'local_path', 'cache_dir', 'temporary_folder', 'seed_everything', 'get_random_state',
-           'set_random_state', 'same_random_state', 'old_name', 'optional_import', 'cores', 'give_back', 'start_python',
-           'installed_version', 'environment']
+           'set_random_state', 'same_random_state', 'old_name', 'optional_import', 'start_python', 'installed_version',
+           'environment']
 
 # %% ../nbs/00_core.ipynb #80d6a11e
 import contextlib, ctypes, difflib, functools, hashlib, importlib, json, os, platform, random, re, shutil
-import stat, subprocess, sys, tempfile, warnings
+import stat, subprocess, sys, tempfile, time, warnings
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -104,6 +104,15 @@ def _umask():
     os.umask(mask)
     return mask
 
+# %% ../nbs/00_core.ipynb #b478838f
+def _rename(old, new):
+    "Rename a file or a folder; a file may be replaced. On Windows, wait up to a second for who has it open."
+    for left in reversed(range(10 if os.name == 'nt' else 1)):
+        try: return os.replace(old, new)
+        except PermissionError:
+            if not left: raise
+            time.sleep(.1)
+
 # %% ../nbs/00_core.ipynb #5ade1d35
 @contextmanager
 def atomic_path(
@@ -114,7 +123,7 @@ def atomic_path(
     with _beside(dest, lambda folder: _empty_file(folder, dest)) as tmp:
         yield tmp
         tmp.chmod(0o666 & ~_umask())
-        os.replace(tmp, dest)
+        _rename(tmp, dest)
 
 # %% ../nbs/00_core.ipynb #384ee003
 def _exchange(a, b):
@@ -126,13 +135,13 @@ def _exchange(a, b):
 # %% ../nbs/00_core.ipynb #3a554a06
 def _swap(tmp, dest):
     "Move `tmp` to `dest`; if that fails, restore what was there."
-    if not dest.exists(): return os.rename(tmp, dest)
+    if not dest.exists(): return _rename(tmp, dest)
     if os.name == 'posix' and _exchange(tmp, dest): return # `tmp` is now the old folder, and `_beside` removes it
     old = tmp.with_name(tmp.name + '-old')
-    os.rename(dest, old)
-    try: os.rename(tmp, dest)
+    _rename(dest, old)
+    try: _rename(tmp, dest)
     except OSError:
-        os.rename(old, dest)
+        _rename(old, dest)
         raise
     _remove(old)
 
@@ -296,16 +305,6 @@ def optional_import(
     "Import a package of an extra. Raises `PetpooError` with the command that installs it."
     try: return importlib.import_module(name)
     except ImportError as e: raise PetpooError(f'this needs the package {name}: pip install "petpoo[{extra}]"') from e
-
-# %% ../nbs/00_core.ipynb #ade09926
-def cores() -> int:
-    "The number of cores that this process may use."
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-# %% ../nbs/00_core.ipynb #32cea95a
-def give_back():
-    "Return freed memory to the system where the C library would keep it (glibc)."
-    with contextlib.suppress(OSError, AttributeError, TypeError): ctypes.CDLL(None).malloc_trim(0)
 
 # %% ../nbs/00_core.ipynb #8b671c13
 def start_python(

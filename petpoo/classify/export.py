@@ -20,7 +20,8 @@ from .head_graph import ENERGY, PET
 from .inference import Classifier, preprocess
 from .onnx_graph import write_graph
 from .runtime import vouch
-from ..core import PetpooError, atomic_folder, cores, environment
+from ..core import PetpooError, atomic_folder, environment
+from ..limits import cores
 from ..data.cache import known_content
 from ..data.table import fingerprint
 from ..names import OUTPUTS, first_line

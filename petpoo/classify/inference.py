@@ -22,7 +22,8 @@ from .heat import heat_html, heat_of, heat_overlay, random_covers
 from .prediction import Prediction, make_prediction
 from .runtime import fastest, make_engine
 from ..coats import with_coat
-from ..core import PetpooError, cores, local_path
+from ..core import PetpooError, local_path
+from ..limits import cores
 from ..names import OUTPUTS
 from ..places import is_fetched
 from ..progress import progress as with_progress

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import petpoo
 from ..core import (
-    PetpooError, atomic_path, cache_dir, environment, give_back, installed_version, optional_import, sha256,
-    start_python)
+    PetpooError, atomic_path, cache_dir, environment, installed_version, optional_import, sha256, start_python)
 from .graph import FEATURES, check_graph, with_features
-from ..limits import forbid_files, limit_memory, limit_time
+from ..limits import forbid_files, give_back, limit_memory, limit_time
 from ..names import OUTPUTS, first_line
 
 # %% ../../nbs/29a_runtime.ipynb #80589fa3

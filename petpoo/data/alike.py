@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from fastcore.basics import chunked, patch
 from PIL import Image
-from ..core import PetpooError, give_back
+from ..core import PetpooError
+from ..limits import give_back
 from .bands import BITS, close_pairs, hamming
 from .cache import file_array
 from .frequencies import FREQUENCIES, as_hashes, mini_points, mirrored_points, normal_minis

@@ -9,7 +9,8 @@ __all__ = ['oxford_table', 'folder_table', 'csv_table', 'read_table']
 import os, re
 from pathlib import Path
 import pandas as pd
-from ..core import PetpooError, give_back, nearest, optional_import
+from ..core import PetpooError, nearest, optional_import
+from ..limits import give_back
 from .download import fetch_archive
 from .files import ARCHIVES, IMAGE_FOLDERS, find_folder, list_images, list_place
 from .folders import labelled_images, split_of
@@ -86,16 +87,17 @@ def _absolute(path, folder):
     return path if found == path else found # one text in memory, not two that are equal
 
 # %% ../../nbs/02c_layouts.ipynb #027376e2
-def _need(table, csv, column, wrong, what):
+def _need(table, csv, column, wrong, what, advice=''):
     "Reject a CSV with `wrong` values in a column, and name their lines."
     if not wrong.any(): return
     n = count(int(wrong.sum()), 'row')
-    raise PetpooError(f'{csv} has {what} {column} in {n}: line {few(table.index[wrong])}')
+    raise PetpooError(f'{csv} has {what} {column} in {n}: line {few(table.index[wrong])}{advice}')
 
 def _check_csv(table, csv):
     "Check that each row has a path and a label in UTF-8."
     for column in ('path', 'label'): _need(table, csv, column, table[column].str.strip() == '', 'no')
-    _need(table, csv, 'label', table.label.str.contains('[\udc80-\udcff]'), 'bytes that are not UTF-8 in the')
+    odd = table.label.str.contains('[\udc80-\udcff]')
+    _need(table, csv, 'label', odd, 'bytes that are not UTF-8 in the', '; save it as UTF-8')
 
 def _check_unique(table, csv):
     "Check that no path occurs twice."

@@ -9,7 +9,8 @@ __all__ = ['ray_running', 'ray_reports']
 import json, logging, os, sys, warnings
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
-from ..core import PetpooError, cores, optional_import
+from ..core import PetpooError, optional_import
+from ..limits import cores
 from ..names import first_line, shown
 from .parts import Plan, PartReport, Worker, do_part
 from .sources import Part

@@ -9,7 +9,8 @@ __all__ = ['serve_parts', 'local_reports']
 import base64, contextlib, json, os, pickle, queue, subprocess, sys, threading
 from dataclasses import asdict
 from fastcore.basics import patch
-from ..core import PetpooError, cores, start_python
+from ..core import PetpooError, start_python
+from ..limits import cores
 from ..names import first_line
 from .parts import Plan, PartReport, Worker, do_part
 from .sources import Part

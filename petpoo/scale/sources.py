@@ -32,13 +32,13 @@ def _is_entry(name):
     return is_shard(name) or os.path.splitext(name)[1].lower() in SUFFIXES
 
 # %% ../../nbs/34a_sources.ipynb #d965e922
-def _inside(folder, name):
+def _path_in(folder, name):
     "The path of a file whose name, seen from a folder, has slashes on every system."
     return join(folder, name if scheme_of(folder) else name.replace('/', os.sep))
 
 def _at_table(folder, path):
     "A path of a table, which lies in `folder`."
-    def absolute(o): return o if scheme_of(o) or os.path.isabs(o) else _inside(folder, o)
+    def absolute(o): return o if scheme_of(o) or os.path.isabs(o) else _path_in(folder, o)
     return map_file(absolute, path)
 
 def _folder_of(table):
@@ -80,7 +80,7 @@ def _in_folder(folder):
     for found in walk_folder(folder):
         shards = [o for o in found.passed['other'] if is_shard(o)]
         images = ['/'.join((*at, o)) for _, at, o in found.paths()]
-        yield from (_inside(folder, o) for o in sorted([*images, *shards]))
+        yield from (_path_in(folder, o) for o in sorted([*images, *shards]))
 
 def _at_address(folder):
     "The photos and shards at an address."

@@ -17,7 +17,8 @@ from types import SimpleNamespace
 import numpy as np
 from fastcore.basics import chunked
 from ..classify.runtime import ENGINES
-from ..core import PetpooError, cores, give_back, installed_version
+from ..core import PetpooError, installed_version
+from ..limits import cores, give_back
 from ..data.cache import contents, file_array
 from ..image import enough_for, height_width, read_image, resize_image
 from ..progress import progress

@@ -15,7 +15,8 @@ from timm.layers import Conv2dSame
 from timm.layers.padding import get_same_padding
 from torch import nn
 from ..classify.runtime import ENGINES
-from ..core import PetpooError, cores
+from ..core import PetpooError
+from ..limits import cores
 from ..names import first_line
 from .packaged import PACKAGED, cpu_engine, has_bf16, kept_graph, packaged_body, packaged_graph
 from .spec import InputSpec

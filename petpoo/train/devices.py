@@ -15,8 +15,8 @@ from fastai.callback.progress import ProgressCallback
 from fastai.distributed import DistributedDL, DistributedTrainer
 from fastai.learner import Learner
 from fastai.torch_core import distrib_barrier, num_distrib, rank_distrib
-from ..core import (
-    PetpooError, cores, get_random_state, seed_everything, set_random_state, start_python, temporary_folder)
+from ..core import PetpooError, get_random_state, seed_everything, set_random_state, start_python, temporary_folder
+from ..limits import cores
 from ..names import count, first_line
 
 # %% ../../nbs/15b_devices.ipynb #f7fec774

@@ -17,7 +17,8 @@ from ..classify.head_graph import ENERGY, PET, head_graph
 from ..classify.inference import softmax
 from ..classify.onnx_graph import join_graphs
 from ..classify.runtime import OnnxRuntime
-from ..core import PetpooError, cores
+from ..core import PetpooError
+from ..limits import cores
 from ..data.balance import class_weights
 from ..evaluate.predictions import predictions_table
 from ..image import read_image

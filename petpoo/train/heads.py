@@ -19,7 +19,8 @@ from fastai.torch_core import params, trainable_params
 from fastcore.basics import noop, patch
 from fastcore.meta import delegates
 from ..classify.calibration import calibrated_out_of_fold
-from ..core import PetpooError, give_back
+from ..core import PetpooError
+from ..limits import give_back
 from .callbacks import FrozenStatistics
 from .features import FeatureCache, body_key, get_features
 from .folds import group_numbers

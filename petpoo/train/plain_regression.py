@@ -14,7 +14,8 @@ import numpy as np
 from fastcore.basics import patch
 from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
-from ..core import PetpooError, cores
+from ..core import PetpooError
+from ..limits import cores
 from ..names import OUTPUTS
 from .folds import fold_numbers, fold_rows
 from .regression import EPSILON, fit_standardised

@@ -25,7 +25,8 @@ from fastcore.basics import patch
 from fastcore.meta import delegates
 from sklearn import metrics as skm
 from torch import nn
-from ..core import PetpooError, give_back, seed_everything
+from ..core import PetpooError, seed_everything
+from ..limits import give_back
 from ..data.balance import class_weights
 from .callbacks import FrozenStatistics, LoneImage
 from .history import plot_history # for code that looks for it here # noqa: F401

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import chunked
 from PIL import ImageOps
-from ..core import PetpooError, cores
+from ..core import PetpooError
+from ..limits import cores
 from ..data.cache import Cache
 from ..image import enough_for, load_image, read_image, resize_image, to_input
 from .packaged import in_bf16
