@@ -136,7 +136,7 @@ def main(
     with safe_output(), _noted_interrupts() as seen:
         try: return _run_words(argv, args)
         except BaseException as e:
-            if _is_closed_pipe(e): return _closed_pipe()
+            if _is_closed_pipe(e) and not args.debug: return _closed_pipe()
             if seen or isinstance(e, KeyboardInterrupt): return _print_error(_interruption(args)) and 130
             if args.debug or not (message := _fixable(e)): raise
             return _print_error(message)

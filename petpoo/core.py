@@ -40,9 +40,9 @@ def check_here(
     advice: str = 'give a path of this machine', # what to do
 ) -> str|Path: # the path
     "Raise `PetpooError` for an address."
-    found = re.match(r'([a-z][a-z0-9+.-]+):[/\\]+(.*)', os.fspath(path), re.IGNORECASE | re.DOTALL)
+    found = re.match(r'([a-z][a-z0-9+.-]+):/+(.*)', os.fspath(path).replace(os.sep, '/'), re.IGNORECASE | re.DOTALL)
     if not found: return path
-    raise PetpooError(f'{found[1]}://{Path(found[2]).as_posix()} is an address: {advice}') # `Path` dropped a slash
+    raise PetpooError(f'{found[1]}://{found[2]} is an address: {advice}') # `Path` dropped a slash
 
 _MARK = '.petpoo-'
 _MARKED = re.compile(r'\..*\.petpoo-[a-z0-9_]{8}(\.[^.]*)?')

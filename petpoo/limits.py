@@ -6,7 +6,7 @@
 __all__ = ['cores', 'give_back', 'peak_memory', 'limit_memory', 'limit_time', 'forbid_files']
 
 # %% ../nbs/00b_limits.ipynb #da5d8e26
-import contextlib, ctypes, functools, os, signal, sys, threading, time
+import contextlib, ctypes, functools, math, os, signal, sys, threading, time
 try: import resource
 except ImportError: resource = None # type: ignore[assignment] # Windows
 
@@ -36,19 +36,21 @@ def _counters():
 def peak_memory() -> int: # bytes
     "The largest memory of this process so far, as far as it was in use."
     if not resource: return _counters().peak_resident
+    with contextlib.suppress(OSError): # on Linux, what follows begins with that of the process that started this one
+        lines = open('/proc/self/status').read().splitlines()
+        return next(int(o.split()[1]) for o in lines if o.startswith('VmHWM')) << 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << (0 if sys.platform == 'darwin' else 10)
-
-def _claimed(): return peak_memory() if resource else _counters().claimed
 
 # %% ../nbs/00b_limits.ipynb #f9ba64db
 _EVERY = .02 # seconds
-_most: dict = {} # what the watch allows
+_most = dict(memory=math.inf, seconds=math.inf) # what the watch allows
+
+def _claimed(): return 0 if resource else _counters().claimed # bytes; where the system limits them, they do not matter
 
 def _watch():
-    while True:
-        time.sleep(_EVERY)
-        taken = dict(memory=_claimed(), seconds=time.process_time())
-        if any(taken[k] > most for k, most in _most.items()): os._exit(1)
+    try:
+        while _claimed() <= _most['memory'] and time.process_time() <= _most['seconds']: time.sleep(_EVERY)
+    finally: os._exit(1)
 
 @functools.cache
 def _start_watch(): threading.Thread(target=_watch, daemon=True).start()
@@ -65,17 +67,20 @@ def _set_limit(kind, most):
 def limit_memory(
     most: int, # bytes, with what is in use already
 ):
-    "Let allocations beyond a limit fail, or end this process where the system has no such limit. No core is written."
-    _set_limit('RLIMIT_CORE', 0)
-    if sys.platform == 'linux': _set_limit('RLIMIT_DATA', most)
-    else: _watched(memory=most)
+    "Let allocations beyond a limit fail; on Windows, end this process; on macOS, do nothing. No core is written."
+    if not resource: return _watched(memory=most)
+    for kind, value in dict(RLIMIT_DATA=most, RLIMIT_CORE=0).items(): _set_limit(kind, value)
 
 def limit_time(
     seconds: float, # of processor time, from now on
+    last: bool = False, # whether no more will be given: then the limit holds for processes that this one starts, too
 ):
-    "End this process after some time, unless it is called again before."
-    if hasattr(signal, 'setitimer'): signal.setitimer(signal.ITIMER_PROF, seconds)
-    else: _watched(seconds=time.process_time() + seconds)
+    "End this process after some time, unless it is called again before. Call it in the main thread."
+    if not hasattr(signal, 'setitimer'): return _watched(seconds=time.process_time() + seconds)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF]) # who started this process may have ignored both
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    if last: _set_limit('RLIMIT_CPU', math.ceil(time.process_time() + seconds))
 
 def forbid_files():
     "Let this process write no file; not on Windows."

@@ -9,16 +9,18 @@ __all__ = ['PAGED', 'list_objects']
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from .core import PetpooError
 
 # %% ../nbs/00b_listing.ipynb #16a127c1
 def _parse_time(text):
     "A time as botocore parses it, without the guesses that take most of the time of a listing."
-    try: return datetime.fromisoformat(text.replace('Z', '+00:00'))
-    except (AttributeError, ValueError):
-        from botocore.utils import parse_timestamp
-        return parse_timestamp(text)
+    with suppress(TypeError, ValueError):
+        if '-' in text: return datetime.fromisoformat(text.replace('Z', '+00:00'))
+    from botocore.utils import parse_timestamp
+    return parse_timestamp(text)
 
 class _S3:
     "S3, and storages that speak as it does."
@@ -74,7 +76,7 @@ class _Azure:
 
 # %% ../nbs/00b_listing.ipynb #3403721b
 _STRETCHES = 8 # at once
-_PAGES = 4 # of a stretch, at least, by what one page shows
+_PAGES = 4 # of a stretch, at least, by what three pages show
 _DEPTH = 3 # folders below each other, at most, to find places to cut
 
 def _cuts(store, prefix, last, pool):
@@ -84,14 +86,17 @@ def _cuts(store, prefix, last, pool):
         outer, below = folders, pool.map(store.folders, folders)
         folders = [inner for o, found in zip(outer, below) for inner in found or [o]]
         if folders == outer or len(folders) >= 2*_STRETCHES: break
-    left = sorted(o for o in folders if o > last)
-    return left[::max(1, _PAGES*_on_a_page(store, prefix, left))] if left else []
+    left = [o for o in folders if o > last]
+    if not left or folders != sorted(folders): return []
+    probes = [left[len(left)*k//4] for k in (1, 2, 3)]
+    whole = max(pool.map(lambda o: _on_a_page(store, prefix, left, o), probes))
+    return left[::max(1, _PAGES*whole)]
 
-def _on_a_page(store, prefix, folders):
-    "How many folders a page in the middle holds, whole."
-    middle = folders[len(folders)//2]
-    found, _ = store.page(prefix, middle)
-    return sum(middle < o <= found[-1][0] for o in folders) if found else 0
+def _on_a_page(store, prefix, folders, at):
+    "How many folders the page that begins at one of them holds, whole."
+    found, _ = store.page(prefix, at)
+    if found and not found[0][0].startswith(at): raise ValueError('it does not begin there')
+    return sum(at < o <= found[-1][0] for o in folders) if found else 0
 
 # %% ../nbs/00b_listing.ipynb #b7fd2a8a
 _AHEAD = 32 # pages of a stretch, at most, that wait for the stretches before it
@@ -106,9 +111,14 @@ class _Stretch:
     token: str = ''
     pages: deque = field(default_factory=deque)
     ended: bool = False
+    last: str = ''
 
     def read(self):
         keys, self.token = self.store.page(self.prefix, self.after, self.token)
+        names = [self.last, *(name for name, _ in keys)]
+        if (self.after or self.end) and names != sorted(names):
+            raise PetpooError(f'{self.prefix} lists its files in an order of its own: give a table of paths instead')
+        self.last = names[-1]
         self.ended = not self.token or bool(self.end and keys and keys[-1][0] >= self.end)
         self.pages.append([o for o in keys if self.after < o[0] and (not self.end or o[0] < self.end)])
 
@@ -116,11 +126,16 @@ class _Stretch:
     def waits(self): return self.ended or len(self.pages) == _AHEAD
 
 # %% ../nbs/00b_listing.ipynb #1d51a15d
+def _has_room(active):
+    "May another stretch begin?"
+    pages = sum(len(o.pages) for o in active)
+    return sum(not o.ended for o in active) < _STRETCHES and pages < _STRETCHES*_AHEAD
+
 def _in_order(stretches, pool):
     "The pages of the stretches, in order."
     waiting, active = deque(stretches), deque()
     while waiting or active:
-        while waiting and len(active) < _STRETCHES: active.append(waiting.popleft())
+        while waiting and _has_room(active): active.append(waiting.popleft())
         list(pool.map(_Stretch.read, [o for o in active if not o.waits]))
         while active:
             while active[0].pages: yield active[0].pages.popleft()

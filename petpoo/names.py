@@ -32,7 +32,7 @@ def first_line(
 ) -> str:
     "The first line of an exception's message without an error number and a full stop, for a one-line message."
     message = re.sub(r'^\[Errno -?\d+\] ', '', str(e).strip())
-    return shown((message or type(e).__name__).splitlines()[0][:most].rstrip('. '))
+    return shown((message or type(e).__name__).splitlines()[0][:most].rstrip('. ') or type(e).__name__)
 
 # %% ../nbs/00a_names.ipynb #bca30856
 def few(

@@ -130,7 +130,7 @@ _TRIAL_MEMORY = 3*2**30 # bytes
 def _limit_process():
     "Limit what a trial may take."
     limit_memory(_TRIAL_MEMORY)
-    limit_time(4*_TRIAL_SECONDS)
+    limit_time(4*_TRIAL_SECONDS, last=True)
     forbid_files()
 
 # %% ../../nbs/29a_runtime.ipynb #061e33b6

@@ -9,7 +9,7 @@ __all__ = ['BUNDLE_HELP', 'DATA_HELP', 'LAYOUT_OPTIONS', 'path_option', 'HereOpt
            'shell_word', 'captured']
 
 # %% ../../nbs/50_options.ipynb #aa983b4e
-import argparse, contextlib, io, json, math, os, shlex, shutil, subprocess, textwrap
+import argparse, contextlib, io, json, math, os, re, shlex, shutil, textwrap
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -221,7 +221,9 @@ def shell_word(
     path: str|Path, # or any other argument
 ) -> str:
     "Quote an argument, so that a printed command can be pasted into a shell of this system."
-    return subprocess.list2cmdline([str(path)]) if os.name == 'nt' else shlex.quote(str(path))
+    word = str(path)
+    if os.name != 'nt': return shlex.quote(word)
+    return word if re.fullmatch(r'[\w.:\\/~-]+', word) else f'"{word}"' # for cmd and PowerShell
 
 # %% ../../nbs/50_options.ipynb #c8a1971c
 def captured(

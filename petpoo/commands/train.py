@@ -10,10 +10,10 @@ import contextlib, json, sys, time
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from petpoo.commands.options import (
+from .options import (
     DATA_HELP, add_command, add_engine_options, add_json_option, add_layout_options, check_installed, count_option,
-    path_option, positive_option, print_result, say, say_written, seed_option, shell_word, share_option,
-    size_option)
+    path_option, positive_option, print_result, say, say_written, seed_option,
+    share_option, shell_word, size_option)
 from .features import engine_of, features_on_engine
 from .runs import CROSS_FITTED, FEATURES_FOLDER, resume_run, run_contents, run_figures, start_run
 from ..core import PetpooError

@@ -16,7 +16,7 @@ from ..core import PetpooError
 from ..decode import SUFFIXES
 from ..names import count, few
 from ..places import Place, archive_kind, archive_names, open_place
-from ..progress import progress
+from ..progress import UNCOUNTED, progress
 from ..storage import clear_errors, join, scheme_of, stream_files
 
 # %% ../../nbs/02_files.ipynb #73bf1d91
@@ -171,7 +171,7 @@ def _list_names(found, names):
 def _list_address(address):
     "A folder in a storage, like `_list_archive`."
     address = address.rstrip('/')
-    files = progress(stream_files(address), what='listing', unit=' files')
+    files = progress(stream_files(address), what='listing', unit=' files', **UNCOUNTED)
     found = Listing(address, archive=defaultdict(list), kind='address')
     return _list_names(found, (o.removeprefix(f'{address}/') for o in files))
 

@@ -8,7 +8,7 @@ __all__ = ['GONE', 'EVENT_BYTES', 'sweep_uploads', 'Upload', 'Uploads', 'session
 # %% ../../nbs/40a_uploads.ipynb #5bfd9ca0
 import asyncio, hashlib, io, json, os, re, secrets, shutil, stat, tempfile, threading, time, weakref
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
@@ -106,9 +106,10 @@ class Uploads:
             now, total = time.monotonic(), sum(o.size for o in self._kept.values())
             for id, kept in list(self._kept.items()): # oldest first
                 if kept.until > now and total <= self.most: break
+                try: (self.folder/id).unlink(missing_ok=True)
+                except PermissionError: continue # on Windows, while it is sent; the next call finds it
                 total -= kept.size
                 del self._kept[id]
-                with suppress(PermissionError): (self.folder/id).unlink(missing_ok=True) # Windows: while it is sent
 
 # %% ../../nbs/40a_uploads.ipynb #bf68da02
 _ID = re.compile(r'[\w-]{32}', re.ASCII)
