@@ -64,7 +64,7 @@ def write_cleaning(
     csv = _csv_path(csv)
     cleaning = _check_cleaning(cleaning, 'the cleaning list')
     def below(path):
-        return os.path.relpath(path, csv.parent) if Path(path).is_relative_to(csv.parent) else path
+        return Path(path).relative_to(csv.parent).as_posix() if Path(path).is_relative_to(csv.parent) else path
     write_csv(cleaning.assign(path=[map_file(below, o) for o in cleaning.path]), csv)
 
 # %% ../../nbs/03_cleaning.ipynb #2efd8ea1
