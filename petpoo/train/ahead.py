@@ -6,12 +6,11 @@
 __all__ = ['without_gpu', 'packaged_input', 'input_without_torch', 'start_features', 'wait_for_features', 'packaged_features']
 
 # %% ../../nbs/10d_ahead.ipynb #10e790d0
-import atexit, sys, threading, time
+import atexit, glob, os, sys, threading, time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
 import numpy as np
@@ -75,10 +74,13 @@ class _Ahead(threading.Thread):
             self.done.put(len(some))
 
 # %% ../../nbs/10d_ahead.ipynb #1cc71220
+_DRIVERS = dict(linux=['/dev/nvidiactl', '/dev/kfd', '/dev/dxg'],
+                win32=[rf'%SystemRoot%\System32\{o}*.dll' for o in ('nvcuda', 'amdhip64')])
+
 def without_gpu() -> bool:
     "Is there no GPU that torch could use? Tells it without importing torch."
     if not installed_version('torch'): return True # nothing here could use one
-    return sys.platform == 'linux' and not any(Path(o).exists() for o in ('/dev/nvidiactl', '/dev/kfd', '/dev/dxg'))
+    return sys.platform in _DRIVERS and not any(glob.glob(os.path.expandvars(o)) for o in _DRIVERS[sys.platform])
 
 _AHEAD: dict = {} # body -> thread
 
