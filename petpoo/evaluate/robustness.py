@@ -21,7 +21,7 @@ from ..core import PetpooError, nearest
 from .corruptions import CORRUPTIONS, check_level, corrupt, find_corruption
 from .bootstrap import wilson_interval
 from ..image import enough_for, read_image, resize_image
-from ..train.bodies import has_bf16
+from ..train.bodies import in_half
 from ..train.spec import InputSpec
 
 # %% ../../nbs/22_robustness.ipynb #9a2f944c
@@ -45,10 +45,9 @@ def _normal_batch(pictures, spec, device):
 def _learner_answers(learn, pictures):
     net, was_training = learn.model, learn.model.training
     device = next(net.parameters()).device
-    half = device.type == 'cuda' or has_bf16()
     net.eval()
     try:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
+        with torch.inference_mode(), in_half(device):
             return net(_normal_batch(pictures, learn.dls.spec, device)).argmax(1).cpu().numpy()
     finally: net.train(was_training)
 

@@ -9,7 +9,7 @@ __all__ = ['Checkpoint']
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback, CancelEpochException
-from fastai.torch_core import distrib_barrier, get_model, rank_distrib
+from fastai.torch_core import distrib_barrier, get_model, rank_distrib, to_device
 from fastcore.basics import noop, patch
 from ..core import PetpooError, check_here, get_random_state, set_random_state
 from ..storage import join, names_in, open_anywhere, output_file, scheme_of
@@ -36,19 +36,24 @@ def _plain_opt(opt):
 
 def _loaders(learn): return [getattr(dl, 'dl', dl) for dl in learn.dls] # a wrapper divides batches among processes
 
+def _scaler(learn): return getattr(learn, 'scaler', None) # of mixed precision
+
 def _snapshot(learn):
     "Everything that the next epoch depends on."
-    smooth = learn.recorder.smooth_loss
+    smooth, scaler = learn.recorder.smooth_loss, _scaler(learn)
     return dict(
         model=get_model(learn.model).state_dict(), opt=_plain_opt(learn.opt), random=_to_plain(get_random_state()),
-        order=[dl.rng.getstate() for dl in _loaders(learn)], smooth=[smooth.count, float(smooth.val)])
+        order=[dl.rng.getstate() for dl in _loaders(learn)], smooth=[smooth.count, float(smooth.val)],
+        scaler=scaler.state_dict() if scaler else {})
 
 # %% ../../nbs/11b_checkpoints.ipynb #e6c65998
 def _restore(learn, state, with_opt):
     "Put a snapshot back; without the optimiser if it was taken in an earlier fit."
     get_model(learn.model).load_state_dict(state['model'])
     if with_opt:
-        learn.opt.load_state_dict(state['opt'])
+        device = next(learn.model.parameters()).device
+        learn.opt.load_state_dict(to_device(state['opt'], device))
+        if (scaler := _scaler(learn)) and state.get('scaler'): scaler.load_state_dict(state['scaler'])
         smooth = learn.recorder.smooth_loss
         smooth.count, smooth.val = state['smooth'][0], torch.tensor(state['smooth'][1])
     set_random_state(_from_plain(state['random']))

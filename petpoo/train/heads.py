@@ -29,13 +29,13 @@ from .pipeline import spec_of
 from .plain_regression import PlainRegression, cross_predict
 
 # %% ../../nbs/12a_heads.ipynb #75fd8419
-def _feature_loader(x, y, rows, bs, shuffle, device):
+def _feature_loader(x, y, rows, bs, shuffle):
     "Batches of features and labels."
     done = count(1)
     def gather(i):
         if next(done) % 64 == 0: give_back()
         xb, yb = x[rows[i]].astype(np.float32), y[rows[i]]
-        return torch.from_numpy(xb).to(device), torch.from_numpy(yb).to(device)
+        return torch.from_numpy(xb), torch.from_numpy(yb)
     drop_last = shuffle and len(rows) > bs
     return DataLoader(range(len(rows)), bs=bs, shuffle=shuffle, drop_last=drop_last,
                       create_item=noop, create_batch=gather)
@@ -46,8 +46,8 @@ def _feature_dls(x, y, train, valid, bs, device):
     views = x.shape[1]
     every_view = (train[:, None]*views + np.arange(views)).ravel()
     flat, labels = x.reshape(-1, *x.shape[2:]), np.repeat(y, views)
-    return DataLoaders(_feature_loader(flat, labels, every_view, bs, True, device),
-                       _feature_loader(flat, labels, valid*views, 4*bs, False, device))
+    return DataLoaders(_feature_loader(flat, labels, every_view, bs, True),
+                       _feature_loader(flat, labels, valid*views, 4*bs, False), device=device)
 
 # %% ../../nbs/12a_heads.ipynb #058e4a2a
 def label_codes(

@@ -59,7 +59,7 @@ def stages(
     decoded = read_image(path)
     resized = load_image(path, spec.size, spec.resize)
     x = dls.train.after_item(PILImage(resized))[None]
-    with unchanged(dls): return [Stage('decoded', decoded), Stage('resized', resized), *_batch_stages(dls, x)]
+    with unchanged(dls): return [Stage('decoded', decoded), Stage('resized', resized), *_batch_stages(dls, x.to(dls.device))]
 
 # %% ../../nbs/10a_inputs.ipynb #d3875e93
 def _as_colours(a):

@@ -102,7 +102,7 @@ def get_learner(
     if opt not in OPTIMISERS: raise PetpooError(f'no optimiser {opt!r}: choose from {", ".join(OPTIMISERS)}')
     seed_everything(seed)
     keep_memory()
-    model = _make_model(dls, arch, pretrained, dropout)
+    model = _make_model(dls, arch, pretrained, dropout).to(dls.device)
     loss = CrossEntropyLossFlat(weight=_loss_weights(dls) if weighted else None)
     cbs = [ChannelsLast(), LoneImage(), *[FrozenStatistics()]*pretrained, *(cbs or [])]
     learn = Learner(dls, model, loss_func=loss, opt_func=OPTIMISERS[opt], splitter=split_model,
