@@ -154,7 +154,7 @@ def engine_for(
 def in_half(
     device: torch.device, # where the network is
 ) -> torch.autocast:
-    "Within the block, compute in 16 bits if that is fast there: float16 on a GPU, bfloat16 with a processor's instructions."
+    "Within the block, compute in 16 bits where that is fast: float16 on a GPU, bfloat16 with instructions for it."
     on_gpu = device.type == 'cuda'
     return torch.autocast(device.type, torch.float16 if on_gpu else torch.bfloat16, enabled=on_gpu or has_bf16())
 

@@ -56,7 +56,8 @@ def _join_group(folder, rank, n):
     os.environ |= dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(n), LOCAL_WORLD_SIZE=str(n))
     if sys.platform == 'linux': os.environ.setdefault('GLOO_SOCKET_IFNAME', 'lo') # no connection from elsewhere
     backend = 'nccl' if on_gpu and torch.distributed.is_nccl_available() else 'gloo'
-    torch.distributed.init_process_group(backend, init_method=f'file://{folder}/group', rank=rank, world_size=n)
+    store = torch.distributed.FileStore(str(folder/'group'), n)
+    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=n)
     return torch.device('cuda', rank) if on_gpu else torch.device('cpu')
 
 # %% ../../nbs/15b_devices.ipynb #82720b81

@@ -58,8 +58,8 @@ def stages(
     spec = spec_of(dls)
     decoded = read_image(path)
     resized = load_image(path, spec.size, spec.resize)
-    x = dls.train.after_item(PILImage(resized))[None]
-    with unchanged(dls): return [Stage('decoded', decoded), Stage('resized', resized), *_batch_stages(dls, x.to(dls.device))]
+    x = dls.train.after_item(PILImage(resized))[None].to(dls.device)
+    with unchanged(dls): return [Stage('decoded', decoded), Stage('resized', resized), *_batch_stages(dls, x)]
 
 # %% ../../nbs/10a_inputs.ipynb #d3875e93
 def _as_colours(a):
