@@ -71,6 +71,7 @@ def limit_memory(
     if not resource: return _watched(memory=most)
     for kind, value in dict(RLIMIT_DATA=most, RLIMIT_CORE=0).items(): _set_limit(kind, value)
 
+# %% ../nbs/00b_limits.ipynb #2da2811a
 def limit_time(
     seconds: float, # of processor time, from now on
     last: bool = False, # whether no more will be given: then the limit holds for processes that this one starts, too

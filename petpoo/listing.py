@@ -22,6 +22,7 @@ def _parse_time(text):
     from botocore.utils import parse_timestamp
     return parse_timestamp(text)
 
+# %% ../nbs/00b_listing.ipynb #4ea1672f
 class _S3:
     "S3, and storages that speak as it does."
     jumps = True
@@ -61,6 +62,7 @@ def _is_folder(blob):
     "Is a blob the mark of a folder?"
     return any(k.lower() == 'hdi_isfolder' and v == 'true' for k, v in (blob.metadata or {}).items())
 
+# %% ../nbs/00b_listing.ipynb #fdef0bed
 class _Azure:
     "Azure's storage."
     jumps = False
@@ -92,6 +94,7 @@ def _cuts(store, prefix, last, pool):
     whole = max(pool.map(lambda o: _on_a_page(store, prefix, left, o), probes))
     return left[::max(1, _PAGES*whole)]
 
+# %% ../nbs/00b_listing.ipynb #3d3d2cbc
 def _on_a_page(store, prefix, folders, at):
     "How many folders the page that begins at one of them holds, whole."
     found, _ = store.page(prefix, at)
@@ -142,12 +145,14 @@ def _in_order(stretches, pool):
             if not active[0].ended: break
             active.popleft()
 
+# %% ../nbs/00b_listing.ipynb #1f7cd516
 def _places_to_cut(store, prefix, names, pool):
     "Where the stretches behind the first page begin; nowhere if the storage has no order, or refuses to begin there."
     if not (store.jumps and names and names == sorted(names)): return []
     try: return _cuts(store, prefix, names[-1], pool)
     except Exception: return []
 
+# %% ../nbs/00b_listing.ipynb #f846c3c3
 def _pages_of(store, prefix):
     "All pages below a prefix."
     first = _Stretch(store, prefix)

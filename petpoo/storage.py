@@ -166,6 +166,7 @@ def stream_files(
             names = (o for o, _ in list_objects(scheme, *where)) if scheme in PAGED else _walk_there(*where)
             yield from (join(folder, o) for o in names)
 
+# %% ../nbs/00ba_storage.ipynb #56d3a6b5
 def stream_versions(
     folder: str, # an address
 ): # yields pairs of an address and what changes when the object is replaced (its ETag), '' if the storage does not tell

@@ -77,6 +77,7 @@ def overlap(
     smaller = np.minimum((box[2:] - box[:2]).prod(), (boxes[:, 2:] - boxes[:, :2]).prod(1))
     return shared/smaller.clip(1e-9)
 
+# %% ../../nbs/30a_animals.ipynb #633e63da
 def suppress(
     boxes: np.ndarray, # (n, 4)
     scores: np.ndarray, # (n,)

@@ -48,6 +48,7 @@ def _graph_of(head, n_features, opset):
         export_graph(_WithScore(head), torch.zeros(2, n_features), file, ['vectors'], OUTPUTS[:2])
         return compose.add_prefix(onnx.load(file), 'head.', rename_inputs=False, rename_outputs=False)
 
+# %% ../../nbs/31c_learner_network.ipynb #cb4e50ee
 def to_onnx(
     model: torch.nn.Sequential, # a body, images (n, 3, height, width) -> features, and a head, features -> logits
     size: tuple[int, int], # (height, width) in pixels

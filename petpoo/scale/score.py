@@ -25,6 +25,7 @@ def score_schema(
     if embeddings: fields |= dict(embedding=pa.list_(pa.float16()))
     return pa.schema(fields | dict(error=pa.string()), metadata=dict(classes=json.dumps(classes)))
 
+# %% ../../nbs/35b_score.ipynb #f2f96016
 def score_row(
     answer, # a `petpoo.classify.prediction.Prediction`
     classes: list[str], # in the order of the probabilities

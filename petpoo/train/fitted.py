@@ -41,6 +41,7 @@ def cross_fitted_table(
     found = predictions_table(table['path'].tolist(), table[spec.target], probs, spec.classes)
     return found.assign(fold=asked['known']['fold'])
 
+# %% ../../nbs/13b_fitted.ipynb #35317389
 def fitted_table(
     asked: dict|None, # the same; None: nothing was cross-fitted, and the temperature is 1
     logits: np.ndarray, # (images, classes), from the final head

@@ -67,6 +67,7 @@ def key_of_body(
     facts = arch, pixels, in_bf16(), weights
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
+# %% ../../nbs/10c_vectors.ipynb #7e11d8d6
 def feature_key(
     content: str, # the SHA-256 of an image
     body: str, # from `key_of_body`
