@@ -166,6 +166,14 @@ def slow_down(visit, latency):
     network.send('Network.enable')
     network.send('Network.emulateNetworkConditions', dict(offline=False, latency=latency, downloadThroughput=-1, uploadThroughput=-1))
 
+def note_texts(page):
+    "From now on the page keeps all that `#about` has said, however short."
+    page.evaluate("""() => {
+        window.texts = []
+        const note = () => window.texts.push(document.querySelector('#about')?.textContent ?? '')
+        new MutationObserver(note).observe(document.body, {childList: true, characterData: true, subtree: true})
+    }""")
+
 def two_animals(browser, url, photos, feedback):
     "An answer for each of two animals; the second one is explained and corrected, and nothing but its part is kept."
     visit = Visit(browser, url)
@@ -177,13 +185,14 @@ def two_animals(browser, url, photos, feedback):
     expect(page.get_by_role('radio').nth(1)).to_be_checked()
     page.get_by_role('button', name="That's wrong").click()
     expect(page.locator('#about')).to_contain_text('You correct animal 2')
+    note_texts(page)
     slow_down(visit, 400) # keys are quicker than answers: the last choice counts
     page.get_by_role('radio').nth(1).focus()
     for key, number in (('ArrowUp', 0), ('ArrowDown', 1)):
-        page.keyboard.press(key)
+        with page.expect_request('**/queue/join*'): page.keyboard.press(key) # the page has seen it
         expect(page.get_by_role('radio').nth(number)).to_be_checked()
         expect(page.get_by_role('radio').nth(number)).to_be_focused()
-    page.wait_for_timeout(3_000) # both answers have come, if there were two
+    page.wait_for_function("() => window.texts.some(o => o.includes('animal 1'))") # the first answer came, perhaps long ago
     expect(page.locator('#about')).to_contain_text('You correct animal 2')
     slow_down(visit, 0)
     page.get_by_role('button', name='Why this answer?').click()

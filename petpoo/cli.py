@@ -82,9 +82,8 @@ def _closed_pipe():
     return 141
 
 def _is_closed_pipe(e):
-    "Has the reader of the output gone away? Windows calls that an invalid argument, too."
-    invalid = os.name == 'nt' and type(e) is OSError and e.errno == errno.EINVAL and not e.filename
-    return invalid or isinstance(e, BrokenPipeError)
+    "Has the reader of the output gone away? Windows may call that an invalid argument."
+    return os.name == 'nt' and type(e) is OSError and e.errno == errno.EINVAL and not e.filename
 
 def _fixable(e):
     "An error that the user can fix, in one line; '' for any other."
@@ -135,6 +134,7 @@ def main(
     args = argparse.Namespace(debug=False)
     with safe_output(), _noted_interrupts() as seen:
         try: return _run_words(argv, args)
+        except BrokenPipeError: return _closed_pipe()
         except BaseException as e:
             if _is_closed_pipe(e) and not args.debug: return _closed_pipe()
             if seen or isinstance(e, KeyboardInterrupt): return _print_error(_interruption(args)) and 130
